@@ -1,0 +1,1 @@
+"""Document processing: read, fetch, parse, count, summarize."""

@@ -1,0 +1,46 @@
+"""What travels to a worker and back: functions by value, items, results and errors, all as bytes.
+
+A leaf, and all of ours that workers import: the standard library and cloudpickle. A strategy sends a packed
+function and enclosed items to a worker and gives what comes back to `unpack`::
+
+    blob = pack(fn, by_value)                             # once a map
+    data = run(blob, enclose(items, by_value))            # in the worker
+    results = unpack(data)                                # in the parent: results, or the task's own error
+
+A function goes by value wherever a fresh interpreter with our ``sys.path`` could not import it, so any
+function of a test file works, and its exception classes come back as the very classes of the parent.
+"""
+
+from __future__ import annotations
+
+from ._drag import drag
+from ._errors import Caught, Failure, RemoteTraceback, attempt, catch, release, task_error
+from ._meeting import Seen, rendezvous
+from ._tasks import enclose, pack, run, unpack
+from ._worker import NATIVE_THREAD_VARIABLES, start_worker
+from ._wrappers import Blocking, Calling, Collecting, adapted, is_async, named
+
+__all__ = [
+    "NATIVE_THREAD_VARIABLES",
+    "Blocking",
+    "Calling",
+    "Caught",
+    "Collecting",
+    "Failure",
+    "RemoteTraceback",
+    "Seen",
+    "adapted",
+    "attempt",
+    "catch",
+    "drag",
+    "enclose",
+    "is_async",
+    "named",
+    "pack",
+    "release",
+    "rendezvous",
+    "run",
+    "start_worker",
+    "task_error",
+    "unpack",
+]

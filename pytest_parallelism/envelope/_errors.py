@@ -1,0 +1,133 @@
+"""Errors of tasks: the first of a chunk, and their way to the parent."""
+
+from __future__ import annotations
+
+import contextlib
+import opcode
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from ..errors import TaskExit, TaskFailed
+from ._pickling import dumps, loads
+
+__all__ = ["Caught", "Failure", "RemoteTraceback", "attempt", "catch", "release", "task_error"]
+
+
+class Failure(NamedTuple):
+    """The first error of a chunk: position within the chunk, and the exception."""
+
+    position: int
+    error: BaseException
+
+
+def attempt(fn: Callable[[Any], Any], items: Iterable[Any]) -> tuple[list[Any], Failure | None]:
+    """Results of the items up to the first error, and that error; a user's Ctrl-C passes through."""
+    results: list[Any] = []
+    try:
+        for item in items:
+            results.append(fn(item))  # its length tells which item failed
+    except BaseException as exc:  # noqa: BLE001  # the caller raises it
+        return results, Failure(len(results), task_error(exc))
+    return results, None
+
+
+def task_error(exc: BaseException) -> BaseException:
+    """The exception as the parent shall see it: SystemExit and KeyboardInterrupt of a task as `TaskExit`.
+
+    Re-raises a KeyboardInterrupt that is the user's Ctrl-C: one in the main thread that no ``raise``
+    statement made.
+    """
+    if not isinstance(exc, (SystemExit, KeyboardInterrupt)):
+        return exc
+    if isinstance(exc, KeyboardInterrupt) and _from_keyboard(exc):
+        raise exc
+    error = TaskExit(f"a task raised {exc!r}")
+    error.__cause__ = exc
+    return error
+
+
+def _from_keyboard(exc: BaseException) -> bool:
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        return False
+    last: TracebackType | None = exc.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is None or last.tb_frame.f_code.co_code[last.tb_lasti] != opcode.opmap["RAISE_VARARGS"]
+
+
+class RemoteTraceback(Exception):  # it is the cause shown under an error, not an error
+    """The traceback that an exception had in its worker, as text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+class Caught(NamedTuple):
+    """An exception on its way to the parent; ``data`` is None where only its text can travel."""
+
+    data: bytes | None
+    text: str
+    trace: str
+
+
+def catch(exc: BaseException, *, cause: BaseException | None = None, where: str = "") -> Caught:
+    """An exception made ready to travel, after a trial round trip.
+
+    ``cause``: whose traceback to send instead of its own. ``where``: stands above the traceback.
+    """
+    shown = cause or exc
+    trace = where + "".join(traceback.format_exception(type(shown), shown, shown.__traceback__))
+    for form in (_whole, _parts):
+        with contextlib.suppress(BaseException):
+            data = form(exc)
+            if _same(release(Caught(data, "", "")), exc):
+                return Caught(data, "", trace)
+    return Caught(None, _told(exc), trace)
+
+
+def release(caught: Caught) -> BaseException:
+    """The exception again, in the parent, the worker's traceback being its ``__cause__``."""
+    error: BaseException = TaskFailed(caught.text)
+    if caught.data is not None:
+        try:
+            made = loads(caught.data)
+            error = made if isinstance(made, BaseException) else _rebuilt(*made)
+        except Exception as exc:  # noqa: BLE001  # a user's class may raise anything
+            error = TaskFailed(f"an exception cannot be loaded in the parent ({type(exc).__name__}: {exc})")
+    error.__cause__ = RemoteTraceback(caught.trace)
+    return error
+
+
+def _whole(exc: BaseException) -> bytes:
+    return dumps(exc)
+
+
+def _parts(exc: BaseException) -> bytes:
+    return dumps((type(exc), exc.args, exc.__dict__))
+
+
+def _rebuilt(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+def _same(made: BaseException, exc: BaseException) -> bool:
+    return type(made) is type(exc) and len(made.args) == len(exc.args) and str(made) == str(exc)
+
+
+def _told(exc: BaseException) -> str:
+    try:
+        return f"{type(exc).__name__} that cannot be sent to the parent: {exc!r}"
+    except Exception:  # noqa: BLE001  # a broken __repr__ must not hide the error
+        return f"{type(exc).__name__} that cannot be sent to the parent"

@@ -1,0 +1,82 @@
+"""The proof that N workers run at once: each announces itself and waits for all others."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import WorkersMissing
+
+__all__ = ["Seen", "rendezvous"]
+
+_POLL_SECONDS = 0.001
+
+
+class Seen(NamedTuple):
+    """A worker at a meeting: its process and thread, and how many it saw there."""
+
+    pid: int
+    thread: int
+    present: int
+
+
+def rendezvous(
+    run_all: Callable[[Callable[[int], Seen], Sequence[int]], Sequence[Any]],
+    workers: int,
+    *,
+    timeout: float,
+    noun: str = "workers",
+    processes: bool = True,
+) -> tuple[Seen, ...]:
+    """Proves that ``workers`` workers run at once, and says which.
+
+    ``run_all(fn, tickets)`` runs ``fn`` of every ticket, one ticket a worker (a pool's ``map`` with
+    ``chunk_size=1``). ``timeout``: seconds in which they must meet. ``processes``: each must be a process
+    other than this one; otherwise a thread other than this one. Raises `WorkersMissing`.
+    """
+    with contextlib.ExitStack() as stack:
+        meet: Callable[[int], Seen]
+        if processes:
+            folder = tempfile.mkdtemp(prefix="pytest-parallelism-")
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            meet = functools.partial(_meet_in_folder, folder, workers, timeout)
+        else:
+            meet = functools.partial(_meet_at, threading.Barrier(workers), timeout)
+        seen = tuple(run_all(meet, range(workers)))
+    here = os.getpid() if processes else threading.get_ident()
+    found = {worker.pid if processes else worker.thread for worker in seen}
+    met = min((worker.present for worker in seen), default=0)
+    if here in found:
+        raise WorkersMissing(f"tasks ran in the parent instead of {workers} {noun} of their own")
+    if min(met, len(found)) < workers:
+        raise WorkersMissing(
+            f"only {min(met, len(found))} of {workers} {noun} ran at once within {timeout:g} s"
+        )
+    return seen
+
+
+def _meet_in_folder(folder: str, expected: int, timeout: float, ticket: int) -> Seen:
+    place = Path(folder)
+    (place / str(ticket)).touch()
+    end = time.monotonic() + timeout
+    present = 0
+    while present < expected and time.monotonic() < end:
+        present = len(os.listdir(place))  # noqa: PTH208  # workers poll it: no object per entry
+        if present < expected:
+            time.sleep(_POLL_SECONDS)
+    return Seen(os.getpid(), threading.get_ident(), present)
+
+
+def _meet_at(barrier: threading.Barrier, timeout: float, _ticket: int) -> Seen:
+    with contextlib.suppress(threading.BrokenBarrierError):
+        barrier.wait(timeout)
+        return Seen(os.getpid(), threading.get_ident(), barrier.parties)
+    return Seen(os.getpid(), threading.get_ident(), 0)

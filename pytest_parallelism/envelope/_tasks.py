@@ -1,0 +1,127 @@
+"""Functions and items as bytes to a worker, results as bytes back."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import pickle
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+from ..errors import NotTransferable
+from ._errors import Caught, attempt, catch, release
+from ._pickling import dumps, loads
+from ._worker import limit_native_threads
+from ._wrappers import named
+
+__all__ = ["enclose", "pack", "run", "unpack"]
+
+_PRIMITIVES = frozenset({bool, bytes, complex, float, int, str, type(None)})
+_CACHED_FUNCTIONS = 8
+_Function = Callable[[Any], Any]
+
+
+def pack(fn: Callable[..., Any], by_value: Iterable[ModuleType] = ()) -> bytes:
+    """The function as bytes, by value where a fresh interpreter could not import it.
+
+    ``by_value``: modules that go by value in any case. Raises `NotTransferable`.
+    """
+    try:
+        return dumps(fn, by_value)
+    except Exception as exc:
+        raise NotTransferable(
+            f"{named(fn)} cannot be sent to a worker ({_brief(exc)}): "
+            f"create what it needs inside the function, or pass it with the items"
+        ) from exc
+
+
+def enclose(items: Sequence[Any], by_value: Iterable[ModuleType] = (), start: int = 0) -> bytes:
+    """Items as bytes; ``start`` is the index of the first one, for the message of `NotTransferable`."""
+    try:
+        if all(type(item) in _PRIMITIVES for item in items):
+            return pickle.dumps(list(items), protocol=pickle.HIGHEST_PROTOCOL)
+        return dumps(list(items), by_value)
+    except Exception as exc:
+        index, item = _guilty(items, functools.partial(dumps, by_value=by_value))
+        raise NotTransferable(
+            f"item {start + index} ({type(item).__name__}) cannot be sent to a worker ({_brief(exc)})"
+        ) from exc
+
+
+def unpack(data: bytes) -> list[Any]:
+    """Results of a `run`, or raises its first error, the worker's traceback being the ``__cause__``."""
+    try:
+        good, value = loads(data)
+    except Exception as exc:
+        raise NotTransferable(f"a result cannot be loaded in the parent ({_brief(exc)})") from exc
+    if not good:
+        raise release(value)
+    return [release(result) if isinstance(result, Caught) else result for result in value]
+
+
+def _guilty(values: Sequence[Any], dump: Callable[[Any], bytes]) -> tuple[int, Any]:
+    for index, value in enumerate(values):
+        try:
+            dump(value)
+        except BaseException:  # noqa: BLE001  # whatever a user's __reduce__ raises
+            return index, value
+    return 0, values
+
+
+def _brief(exc: BaseException) -> str:
+    return f"{type(exc).__name__}: {exc}"
+
+
+_functions: dict[bytes, _Function] = {}
+_needs_cloudpickle: set[bytes] = set()
+
+
+def run(blob: bytes, payload: bytes | Sequence[Any], start: int = 0) -> bytes:
+    """Runs a packed function over a chunk in a worker; never raises because of the task.
+
+    ``payload``: what `enclose` gave, or the items themselves. ``start``: index of the first item.
+    """
+    try:
+        fn = _function(blob)
+        items = loads(payload) if isinstance(payload, bytes) else payload
+    except BaseException as exc:  # noqa: BLE001  # user code runs while unpickling
+        return _wire(
+            False, catch(NotTransferable(f"a worker cannot load the task ({_brief(exc)})"), cause=exc)
+        )
+    results, failure = attempt(fn, items)
+    if failure is not None:
+        where = f"in process {os.getpid()}, item {start + failure.position}:\n"
+        return _wire(False, catch(failure.error, where=where))
+    sent = [catch(result) if isinstance(result, BaseException) else result for result in results]
+    try:
+        return _send(blob, sent)
+    except BaseException as exc:  # noqa: BLE001  # a user's __reduce__ may raise anything
+        index, result = _guilty(sent, dumps)
+        text = f"the result of item {start + index} ({type(result).__name__}) cannot be sent back"
+        return _wire(False, catch(NotTransferable(f"{text} ({_brief(exc)})")))
+
+
+def _wire(good: bool, value: Any) -> bytes:
+    return pickle.dumps((good, value), protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _send(blob: bytes, results: list[Any]) -> bytes:
+    if blob not in _needs_cloudpickle:
+        with contextlib.suppress(Exception):
+            return _wire(True, results)
+        _needs_cloudpickle.add(blob)
+    return dumps((True, results))
+
+
+def _function(blob: bytes) -> _Function:
+    fn = _functions.get(blob)
+    if fn is None:
+        fn = loads(blob)
+        while len(_functions) >= _CACHED_FUNCTIONS:
+            _needs_cloudpickle.discard(oldest := next(iter(_functions)))
+            del _functions[oldest]
+        _functions[blob] = fn
+        limit_native_threads()
+    return fn

@@ -1,0 +1,63 @@
+"""What a worker process does before its first task."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+
+__all__ = ["NATIVE_THREAD_VARIABLES", "limit_native_threads", "start_worker"]
+
+NATIVE_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""By these, native libraries are told how many threads to use (the variables of joblib's workers too)."""
+
+_NATIVE_LIBRARIES = ("numpy", "scipy", "sklearn", "torch")
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+_native_threads: int | None = None
+_limited: tuple[bool, ...] | None = None
+
+
+def start_worker(native_threads: int | None = None, die_with_parent: bool = False) -> None:
+    """Initializer of a worker process.
+
+    It leaves Ctrl-C to the parent, restores SIGTERM (a forked worker inherits handlers), keeps what it
+    inherited out of garbage collection, and limits native threads unless the environment already says
+    something about them. ``die_with_parent``: the kernel ends it when the *thread* that started it ends
+    (Linux), so only for workers that the main thread starts.
+    """
+    global _native_threads
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if die_with_parent and sys.platform == "linux":
+        with contextlib.suppress(ImportError, OSError, AttributeError):
+            import ctypes
+
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    gc.freeze()
+    if native_threads is not None:
+        _native_threads = native_threads
+        for name in NATIVE_THREAD_VARIABLES:
+            os.environ.setdefault(name, str(native_threads))
+
+
+def limit_native_threads() -> None:
+    """Limits libraries that were loaded before the variables were set; called when a function is loaded."""
+    global _limited
+    loaded = tuple(name in sys.modules for name in _NATIVE_LIBRARIES)
+    if _native_threads is None or loaded == _limited or not any(loaded):
+        return
+    _limited = loaded
+    with contextlib.suppress(ImportError):
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(limits=_native_threads)

@@ -1,0 +1,154 @@
+"""What a measurement is, as frozen data. A leaf: it imports nothing of ours and computes almost nothing.
+
+All times are seconds of a monotonic clock, all sizes bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+__all__ = [
+    "Interval",
+    "Kind",
+    "Measurement",
+    "Memory",
+    "Outcome",
+    "Pair",
+    "Round",
+    "Usage",
+    "Verdict",
+]
+
+
+class Kind(str, Enum):
+    """What the sequential rounds spend their time on."""
+
+    CPU = "cpu"
+    IO = "io"
+    MIXED = "mixed"
+
+
+class Outcome(str, Enum):
+    """What became of a gate."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    NOT_JUDGED = "not judged"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """What some processes used between two moments.
+
+    ``delay_seconds`` is the time that their runnable threads waited for a core (run-queue delay);
+    None where the system does not tell.
+    """
+
+    cpu_seconds: float
+    delay_seconds: float | None = None
+    voluntary_switches: int = 0
+    involuntary_switches: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Round:
+    """One timed execution of the workload: wall seconds, and what the parent and all workers used."""
+
+    seconds: float
+    usage: Usage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """A sequential round and the parallel round(s) run beside it."""
+
+    sequential: Round
+    parallel: tuple[Round, ...]
+
+    @property
+    def parallel_seconds(self) -> float:
+        """Mean wall seconds of the parallel rounds of this pair."""
+        return math.fsum(r.seconds for r in self.parallel) / len(self.parallel)
+
+    @property
+    def log_ratio(self) -> float:
+        """log(sequential / mean parallel): the log of this pair's speedup."""
+        return math.log(self.sequential.seconds / self.parallel_seconds)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """An estimate with its confidence interval; ``confidence`` is two-sided (0.98 is 1 % a side)."""
+
+    estimate: float
+    low: float
+    high: float
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """Peak bytes of the parent and its workers together, and unique bytes (USS) of a worker process.
+
+    ``per_worker_bytes`` is None where workers are not processes of their own; both are None where the
+    system does not tell.
+    """
+
+    peak_bytes: int | None = None
+    per_worker_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What became of one gate: ``claim`` is what was asked for, ``found`` the estimate, both as speedup
+    or efficiency; ``sentence`` says it for people."""
+
+    gate: str
+    outcome: Outcome
+    claim: float
+    found: float | None
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One measured point: raw rounds and the conditions they ran under. Never changed, only replaced."""
+
+    strategy: str
+    strategy_version: str
+    workers: int
+    """Workers that the pool had, proven to run at once."""
+    workers_requested: int | str
+    isolation: str
+    pairs: tuple[Pair, ...]
+    """In the order of time, warm-up excluded."""
+    first_sequential_seconds: float
+    """The very first round of the workload, which no pair holds."""
+    open_seconds: float
+    close_seconds: float
+    elapsed_seconds: float
+    """Wall seconds of the whole point, opening and closing included."""
+    workload_seconds: float
+    """Wall seconds of it that were spent inside the user's workload (warm-up and checks included)."""
+    usable_cores: int
+    result: str
+    """``equal`` or ``unchecked``."""
+    items: int | None = None
+    size_bytes: int | None = None
+    chunk_size: int | str | None = None
+    kind: Kind | None = None
+    """Only where the user states it; else it is found from the rounds."""
+    memory: Memory = Memory()
+    threads: int | None = None
+    """Threads of all workers (of the parent for strategies in the parent) after the last round."""
+    switches: tuple[int, int] = (0, 0)
+    """Voluntary and involuntary context switches in the parallel rounds."""
+    environment: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """Sentences for the report: possibly cached, unchecked parts, oversubscribed BLAS, …"""
+    strategy_info: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    """What the strategy wants recorded: how workers are divided, which counts it chose, …"""

@@ -1,0 +1,78 @@
+"""The one place that knows pytest-benchmark from the inside.
+
+Two private names of its are used, ``_mode`` and ``_make_stats`` (the same in 4.0, 5.0 and 5.3): with them a
+record is made of rounds that we timed ourselves, after everything has succeeded. Nothing is made before,
+since an empty record loses the whole JSON at the end of the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+__all__ = ["claim", "drop", "hide_table", "only_ours", "put", "run_plainly", "why_not_measured"]
+
+
+def why_not_measured(benchmark: Any) -> str | None:
+    """Why this session measures nothing, None where it does."""
+    if not hasattr(benchmark, "_make_stats"):
+        return "another plugin's benchmark fixture is in force"
+    if not benchmark.enabled:
+        return "pytest-benchmark is disabled (--benchmark-disable, or by pytest-xdist)"
+    return None
+
+
+def claim(benchmark: Any) -> None:
+    """Mark the benchmark fixture as used by us, also where nothing is measured: a use beside ours is refused."""
+    if hasattr(benchmark, "_mode"):
+        benchmark._mode = "parallel(...)"
+
+
+def run_plainly(benchmark: Any, call: Any) -> Any:
+    """Run something once; through another plugin's fixture where that has replaced pytest-benchmark's."""
+    return call() if hasattr(benchmark, "_make_stats") else benchmark(call)
+
+
+def put(benchmark: Any, *, group: str, seconds: Sequence[float], extra: Mapping[str, Any]) -> None:
+    """Make the record: wall seconds of the parallel rounds, and our figures beside them."""
+    session = _session(benchmark)
+    if session is not None:  # a repeated test (pytest-rerunfailures) replaces its record
+        session[:] = [b for b in session if b.fullname != benchmark.fullname]
+    benchmark.group = benchmark.group or group
+    stats = benchmark._make_stats(1)
+    for value in seconds:
+        stats.update(value)
+    benchmark.extra_info["parallelism"] = dict(extra)
+
+
+def drop(benchmark: Any) -> None:
+    """Take the record back: the test has failed for another reason than a missed gate."""
+    benchmark.has_error = True
+    session = _session(benchmark)
+    if session is not None and getattr(benchmark, "stats", None) in session:
+        session.remove(benchmark.stats)
+
+
+def only_ours(config: pytest.Config) -> bool:
+    """True where all records of the session are ours."""
+    records = _records(config)
+    return bool(records) and all("parallelism" in b.extra_info for b in records)
+
+
+def hide_table(config: pytest.Config) -> None:
+    """Keep pytest-benchmark from printing its own table (its comparison verdicts stay)."""
+    session = getattr(config, "_benchmarksession", None)
+    if session is not None and not session.verbose:
+        session.quiet = True
+
+
+def _records(config: pytest.Config) -> list[Any]:
+    return list(getattr(getattr(config, "_benchmarksession", None), "benchmarks", ()))
+
+
+def _session(benchmark: Any) -> list[Any] | None:
+    """The session's list of records: what the fixture's ``_add_stats`` appends to."""
+    owner = getattr(getattr(benchmark, "_add_stats", None), "__self__", None)
+    return owner if isinstance(owner, list) else None

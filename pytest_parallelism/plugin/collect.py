@@ -1,0 +1,218 @@
+"""From markers, options and known strategies to points, and from points to parametrized tests."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from ..errors import UsageError
+from ..gate import Gate
+from ..registry import expand
+from ..settings import Claims, MarkerArguments, Settings, WorkerCount, resolve_workers
+from ..strategy import Counts, Strategy
+
+if TYPE_CHECKING:
+    from .session import State
+
+__all__ = ["Point", "misused", "parametrize", "points_of", "settle"]
+
+_MARK = "parallel_strategies"
+_HOSTS = ("benchmark", "codspeed_plugin")
+"""Plugins that provide the fixture ``benchmark``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One (strategy, worker count) of a test."""
+
+    strategy: Strategy
+    requested: WorkerCount
+    workers: int
+    gates: tuple[Gate, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """As in the test's id; never holds a figure of the machine."""
+        return f"{self.strategy.name}-w{self.requested}"
+
+
+def points_of(
+    markers: Sequence[MarkerArguments],
+    settings: Settings,
+    known: Mapping[str, Strategy],
+    cores: int,
+    *,
+    asynchronous: bool,
+) -> list[Point]:
+    """The points of a test, merged by (strategy, workers).
+
+    ``markers``: the nearest to the function first; the nearest that states a gate for a point decides it,
+    then the command line, then the ini file. ``asynchronous``: the test mentions a coroutine function.
+    """
+    nearest_first = list(markers) or [MarkerArguments()]
+    expanded = [(m, expand(m.strategies, known)) for m in nearest_first]
+    _check_options(expanded)
+    chosen: dict[tuple[str, int], Point] = {}
+    # Read from the outermost inwards, so that points stand in the order in which people read them.
+    for marker, strategies in reversed(expanded):
+        wanted = expand(settings.strategies, known) if settings.strategies else strategies
+        named = settings.strategies or marker.strategies
+        for strategy in wanted:
+            if strategy.native_async and not asynchronous and strategy.name not in named:
+                continue  # it came with a group, and there is nothing here that it could run
+            for requested, workers in _counts(strategy, settings.workers or marker.workers, cores):
+                point = Point(
+                    strategy=strategy,
+                    requested=requested,
+                    workers=workers,
+                    gates=tuple(_gates(strategy, requested, workers, expanded, settings)),
+                    options=_first(m.options.get(strategy.name) for m in nearest_first) or {},
+                )
+                kept = chosen.setdefault((strategy.name, workers), point)
+                if isinstance(kept.requested, str) and isinstance(requested, int):
+                    chosen[(strategy.name, workers)] = point
+    return list(chosen.values())
+
+
+def _counts(strategy: Strategy, spec: Iterable[WorkerCount], cores: int) -> list[tuple[WorkerCount, int]]:
+    if strategy.counts is Counts.ONE:
+        return [(1, 1)]
+    return resolve_workers(spec, cores, in_flight=strategy.native_async)
+
+
+def _gates(
+    strategy: Strategy,
+    requested: WorkerCount,
+    workers: int,
+    expanded: Sequence[tuple[MarkerArguments, Sequence[Strategy]]],
+    settings: Settings,
+) -> Iterator[Gate]:
+    if strategy.counts is Counts.ONE:
+        return
+    naming = [m for m, strategies in expanded if strategy in strategies]
+    reachable: tuple[tuple[Literal["speedup", "efficiency"], float], ...]
+    reachable = (("speedup", float(workers)), ("efficiency", 1.0))
+    for metric, most in reachable:
+        key = f"min_{metric}"
+        sources: list[tuple[Claims | None, str]] = [(getattr(m, key), m.require) for m in naming]
+        sources.append((getattr(settings, key), "all"))
+        stated = _first((claims, require) for claims, require in sources if claims is not None)
+        claim = stated[0].of(requested, workers) if stated else None
+        if stated is None or claim is None:
+            continue
+        if claim > most and isinstance(requested, int) and requested in stated[0].by_workers:
+            raise UsageError(
+                f"{key} of {claim:g} with {workers} workers is more than any machine can reach: ask for less"
+            )
+        yield Gate(metric=metric, claim=claim, require="any" if stated[1] == "any" else "all")
+
+
+def _check_options(expanded: Sequence[tuple[MarkerArguments, Sequence[Strategy]]]) -> None:
+    named = {s.name for _, strategies in expanded for s in strategies}
+    for marker, _ in expanded:
+        for name in marker.options:
+            if name not in named:
+                raise UsageError(
+                    f"{_MARK}: options= names {name!r}, which no marker of this test runs; "
+                    f"it runs {', '.join(sorted(named))}"
+                )
+
+
+def _first(found: Iterable[Any]) -> Any:
+    return next((x for x in found if x is not None), None)
+
+
+def parametrize(metafunc: pytest.Metafunc, state: State) -> None:
+    """Make one test a point, or fail the collection with one sentence."""
+    definition = metafunc.definition
+    where = definition.nodeid
+    try:
+        reason = _misuse(metafunc)
+        if reason:
+            raise UsageError(reason)
+        markers = [MarkerArguments.parse(m.args, m.kwargs) for m in definition.iter_markers(_MARK)]
+        points = points_of(
+            markers,
+            state.settings,
+            state.known,
+            state.cores.usable,
+            asynchronous=mentions_coroutines(metafunc.function, metafunc.cls),
+        )
+    except UsageError as error:
+        pytest.fail(f"{where}: {error}", pytrace=False)
+    state.points[where] = {(p.strategy.name, p.requested): p for p in points}
+    metafunc.parametrize(
+        ("parallel_strategy", "parallel_workers"),
+        [pytest.param(p.strategy.name, p.requested, id=p.id, marks=_marks(p)) for p in points],
+    )
+
+
+def _marks(point: Point) -> list[pytest.MarkDecorator]:
+    obstacle = point.strategy.obstacle(point.workers)
+    return [pytest.mark.skip(reason=obstacle)] if obstacle else []
+
+
+def _misuse(metafunc: pytest.Metafunc) -> str | None:
+    name = metafunc.function.__name__
+    if "parallel" not in metafunc.fixturenames and not _takes_parameters(metafunc):
+        return (
+            f"{name} has the marker {_MARK} but does not use the fixture parallel: "
+            f"add the argument parallel to the test and call parallel.map(function, items)"
+        )
+    if inspect.iscoroutinefunction(metafunc.function):
+        return (
+            f"{name} is async def, and the fixture parallel runs event loops of its own: write a plain def "
+            f"and give parallel.map the coroutine function"
+        )
+    if getattr(metafunc.function, "is_hypothesis_test", False):
+        return (
+            f"{name} is a @given test, which runs its body many times, and a test has one measurement: "
+            f"take the fixture parallel out of it, or the items from a fixture of your own"
+        )
+    return None
+
+
+def _takes_parameters(metafunc: pytest.Metafunc) -> bool:
+    return not {"parallel_strategy", "parallel_workers"}.isdisjoint(metafunc.fixturenames)
+
+
+def mentions_coroutines(function: Any, cls: type | None) -> bool:
+    """True where a test's code names a coroutine function: of its module, its class, or defined in it.
+
+    Decides whether the groups bring event-loop strategies along; naming such a strategy always does.
+    """
+    code = inspect.unwrap(function).__code__
+    if any(inspect.iscode(c) and c.co_flags & inspect.CO_COROUTINE for c in code.co_consts):
+        return True
+    spaces = (getattr(function, "__globals__", {}), vars(cls) if cls else {})
+    found = (space.get(name) for name in code.co_names for space in spaces)
+    return any(inspect.iscoroutinefunction(getattr(f, "__func__", f)) for f in found)
+
+
+def settle(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """What needs all items: the host's absence, and marks for other plugins."""
+    ours = [item for item in items if "parallel" in getattr(item, "fixturenames", ())]
+    if ours and not any(map(config.pluginmanager.hasplugin, _HOSTS)):
+        raise pytest.UsageError(
+            f"{ours[0].name.partition('[')[0]} uses the fixture parallel, which needs pytest-benchmark: "
+            f"remove -p no:benchmark"
+        )
+    if config.getoption("parallel_threads", None) is None:  # pytest-run-parallel is not there
+        return
+    for item in ours:
+        item.add_marker(pytest.mark.thread_unsafe)
+
+
+def misused(item: pytest.Item) -> str | None:
+    """One sentence for an item that has the marker and cannot have the fixture (unittest)."""
+    if not isinstance(item, pytest.Function) or hasattr(item, "callspec"):
+        return None
+    return (
+        f"{item.name} has the marker {_MARK}, but unittest.TestCase methods cannot take the fixture "
+        f"parallel: write a plain test function or class"
+    )

@@ -1,0 +1,1 @@
+"""Reports: functions from results to text, without input or output of their own."""

@@ -1,0 +1,161 @@
+"""What the points of one test say together, in sentences: what to use, what it costs, what to distrust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..measurement import Kind
+from ..record import Record
+from . import text
+
+__all__ = ["CONTENDED", "advice", "best", "contention", "cost", "point_name", "recommended"]
+
+BASELINE = "sequential"
+
+NEAR = 0.95
+"""The smallest worker count within 5 % of the best speedup is recommended (DESIGN.md, section 1)."""
+
+CONTENDED = 0.10
+"""Rounds that waited for a core for more than this share of their time are contended (MEASURING.md).
+
+The same as in `gate`, which would bring numpy along.
+"""
+
+
+def point_name(strategy: str, workers: int | str) -> str:
+    """``threads-w2``, as in test ids; the baseline has one point only."""
+    return strategy if strategy == BASELINE else f"{strategy}-w{workers}"
+
+
+def contention(record: Record) -> float | None:
+    """Share of runnable time that the rounds of this point waited for a core through foreign load.
+
+    The larger of both arms; that of the parallel rounds only up to the usable cores, since more workers
+    than cores wait for each other. None where the system does not tell.
+    """
+    shares = [record.contention.sequential]
+    if record.workers <= record.usable_cores:
+        shares.append(record.contention.parallel)
+    return max((share for share in shares if share is not None), default=None)
+
+
+def best(records: Iterable[Record]) -> Record | None:
+    """The largest speedup whose interval lies above 1; None where nothing gains."""
+    gaining = (r for r in _contenders(records) if r.speedup.low > 1)
+    return max(gaining, key=lambda r: r.speedup.estimate, default=None)
+
+
+def recommended(records: Sequence[Record]) -> Record | None:
+    """The best strategy at its smallest worker count within 5 % of the best."""
+    top = best(records)
+    if top is None:
+        return None
+    near = (
+        r
+        for r in _contenders(records)
+        if r.strategy == top.strategy
+        and r.speedup.low > 1
+        and r.speedup.estimate >= NEAR * top.speedup.estimate
+    )
+    return min(near, key=lambda r: r.workers)
+
+
+def advice(records: Sequence[Record]) -> str:
+    """What to use and why, as one paragraph; empty where nothing but the baseline was measured."""
+    contenders = _contenders(records)
+    if not contenders:
+        return _no_advice(records)
+    chosen, top = recommended(records), best(records)
+    if chosen is None or top is None:
+        return " ".join([_no_gain(contenders), *_gil(contenders)])
+    return " ".join([_use(chosen, top, contenders), *_cold(chosen), *_gil(contenders)])
+
+
+def cost(record: Record) -> str:
+    """CPU time, memory and start-up of one point, beside the sequential figures."""
+    cpu = record.cpu
+    found = [
+        f"{text.seconds(cpu.seconds)} of CPU a round (sequential {text.seconds(cpu.sequential_seconds)})"
+    ]
+    if record.memory.peak_bytes is not None:
+        found.append(f"{text.size(record.memory.peak_bytes)} at peak")
+    opening = text.seconds(record.open_seconds + record.close_seconds)
+    found.append(f"{opening} to open and close, {text.speedup(record.cold_speedup)}x with that")
+    return "; ".join(found)
+
+
+def _contenders(records: Iterable[Record]) -> list[Record]:
+    """What can be advised: not the baseline, not what a tracer slowed, not what one pair alone says."""
+    return [r for r in records if r.strategy != BASELINE and not r.tracing and r.speedup.confidence]
+
+
+def _no_advice(records: Sequence[Record]) -> str:
+    others = [r for r in records if r.strategy != BASELINE]
+    if not others:
+        return ""
+    if any(r.tracing for r in others):
+        return "no advice: a tracer ran, and its own cost is in the figures."
+    return "no advice: one pair of rounds shows no noise, measure more of them."
+
+
+def _use(chosen: Record, top: Record, contenders: Sequence[Record]) -> str:
+    figures = [f"{text.speedup(chosen.speedup.estimate)}x", *_throughput(chosen)]
+    parts = [f"use {_with_workers(chosen)}: {', '.join(figures)}"]
+    if top is not chosen:
+        more = f"{text.counted(top.workers, 'worker')} give {text.speedup(top.speedup.estimate)}x"
+        parts.append(f"{more}, at most 5 % more")
+    alike = _within_noise(chosen, contenders)
+    if alike:
+        parts.append(f"{_listed(alike)} {'is' if len(alike) == 1 else 'are'} within noise of it")
+    return "; ".join(parts) + "."
+
+
+def _throughput(record: Record) -> list[str]:
+    rates = []
+    if record.throughput.items_per_second is not None:
+        rate = record.throughput.items_per_second
+        rates.append(f"{rate:,.0f} items/s" if rate >= 99.95 else f"{rate:.3g} items/s")
+    if record.throughput.bytes_per_second is not None:
+        rates.append(f"{text.size(record.throughput.bytes_per_second)}/s")
+    return rates
+
+
+def _within_noise(chosen: Record, contenders: Sequence[Record]) -> list[str]:
+    """Other strategies whose interval overlaps the chosen one's, each at its smallest such count."""
+    alike: dict[str, Record] = {}
+    for record in sorted(contenders, key=lambda r: (r.workers != chosen.workers, r.workers)):
+        overlaps = record.speedup.low <= chosen.speedup.high and record.speedup.high >= chosen.speedup.low
+        if overlaps and record.strategy != chosen.strategy:
+            alike.setdefault(record.strategy, record)
+    return [name if r.workers == chosen.workers else _with_workers(r) for name, r in alike.items()]
+
+
+def _no_gain(contenders: Sequence[Record]) -> str:
+    sentence = "run it sequentially: nothing here is faster beyond noise"
+    if any((contention(r) or 0) > CONTENDED for r in contenders if r.workers > 1):
+        return f"{sentence}, but the machine was busy: measure again on a calm one."
+    return f"{sentence}."
+
+
+def _cold(chosen: Record) -> list[str]:
+    if chosen.cold_speedup > 1:
+        return []
+    opening = text.seconds(chosen.open_seconds + chosen.close_seconds)
+    cold = text.speedup(chosen.cold_speedup)
+    return [f"Keep the pool open: with opening and closing it ({opening}) the speedup is {cold}x."]
+
+
+def _gil(contenders: Sequence[Record]) -> list[str]:
+    threads = [r for r in contenders if r.isolation == "thread" and r.workers > 1 and r.kind is Kind.CPU]
+    locked = threads and all(r.environment.get("gil") is True for r in threads)
+    if locked and all(r.speedup.low <= 1 for r in threads):
+        return ["Threads gain nothing here: the GIL is on."]
+    return []
+
+
+def _with_workers(record: Record) -> str:
+    return f"{record.strategy} with {text.counted(record.workers, 'worker')}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

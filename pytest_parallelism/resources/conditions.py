@@ -1,0 +1,86 @@
+"""The conditions that a measurement ran under, for the record."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from .cores import Cores
+
+__all__ = ["environment", "tracing"]
+
+Scalar = str | int | float | bool | None
+
+
+def environment(cores: Cores) -> Mapping[str, Scalar]:
+    """Plain facts of interpreter and machine that speedups depend on.
+
+    ``blas_threads`` is the limit in force in this process, None where no BLAS is loaded; ``gil`` is
+    whether the GIL is on now; ``cores`` are the machine's logical cores and ``quota`` the cgroup's.
+    """
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "gil": _gil_enabled(),
+        "platform": platform.platform(),
+        "cpu_model": _cpu_model(),
+        "cores": cores.logical,
+        "usable_cores": cores.usable,
+        "quota": cores.quota,
+        "blas_threads": _blas_threads(),
+    }
+
+
+def tracing() -> str | None:
+    """What traces or profiles Python code in this process now, None when nothing does.
+
+    Looks at trace and profile functions of this thread and of threads to come, and at the tools of
+    ``sys.monitoring`` (Python 3.12+; coverage's sysmon core, cProfile, debuggers). Traced threads made a
+    speedup of 1.0 read 0.07 in our measurements, so nothing is judged while this is not None.
+    """
+    hooks = {
+        "sys.settrace": sys.gettrace(),
+        "threading.settrace": threading.gettrace(),
+        "sys.setprofile": sys.getprofile(),
+        "threading.setprofile": threading.getprofile(),
+    }
+    found = [f"{_described(hook)} ({how})" for how, hook in hooks.items() if hook is not None]
+    found += [f"{tool} (sys.monitoring)" for tool in _monitoring_tools()]
+    return ", ".join(found) or None
+
+
+def _described(hook: object) -> str:
+    """Where a hook comes from: ``coverage.tracer.CTracer``, ``pdb.Pdb.trace_dispatch``."""
+    named = hook if hasattr(hook, "__qualname__") else type(hook)
+    owner = getattr(hook, "__self__", None)
+    module = getattr(named, "__module__", None) or type(owner).__module__
+    return f"{module}.{getattr(named, '__qualname__', named)}"
+
+
+def _monitoring_tools() -> list[str]:
+    monitoring = getattr(sys, "monitoring", None)  # Python 3.12+
+    # PEP 669 gives tools the ids 0 to 5; 6 and 7 are the interpreter's own.
+    return [tool for tool in map(monitoring.get_tool, range(6)) if tool] if monitoring else []
+
+
+def _gil_enabled() -> bool:
+    # Only 3.13+ can be without it, and only there can it be asked.
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or platform.machine()
+
+
+def _blas_threads() -> int | None:
+    from threadpoolctl import threadpool_info
+
+    return max((lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"), default=None)

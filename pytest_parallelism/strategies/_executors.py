@@ -1,0 +1,235 @@
+"""Pools on a ``concurrent.futures`` executor, and the executor that user code gets."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only from 3.11 on
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from ..envelope import Calling, adapted
+from ..errors import PoolError
+from ._chunks import ChunkRule, Deadline, auto_chunk, chunked
+
+__all__ = ["Closable", "ExecutorPool", "Send", "Sending", "UserExecutor", "opened"]
+
+Send = Callable[[int, Sequence[Any]], "Future[Any]"]
+
+
+class Sending(Protocol):
+    """A pool that sends chunks to workers and opens their answers."""
+
+    workers: int
+
+    def usable(self) -> None:
+        """Raises `PoolError` once a fault has ended the workers."""
+
+    def sender(self, fn: Callable[[Any], Any]) -> Send:
+        """What sends a chunk for ``fn``, given the index of its first item and the items."""
+
+    def open_answer(self, answer: Any) -> list[Any]:
+        """Results of a chunk, or raises its error."""
+
+    def translate(self, exc: BaseException) -> BaseException:
+        """An error of the mechanism as an error of ours."""
+
+
+class ExecutorPool:
+    """What pools on executors share: chunks out, answers in, and one clear end."""
+
+    chunk_rule: ChunkRule = staticmethod(auto_chunk)
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.ended: str | None = None
+        self.left: set[Future[Any]] = set()
+        self.user_executor = UserExecutor(self)
+
+    @property
+    def executor(self) -> Executor:
+        """An executor on these workers for any user function."""
+        return self.user_executor
+
+    def usable(self) -> None:
+        """Raises `PoolError` once a fault has ended the workers."""
+        if self.ended:
+            raise PoolError(f"this pool has ended, open a new one: {self.ended}")
+
+    def sender(self, fn: Callable[[Any], Any]) -> Send:
+        """See `Sending`."""
+        raise NotImplementedError
+
+    def open_answer(self, answer: Any) -> list[Any]:
+        """See `Sending`."""
+        raise NotImplementedError
+
+    def translate(self, exc: BaseException) -> BaseException:
+        """See `Sending`."""
+        return exc
+
+    def expire(self, deadline: Deadline) -> BaseException:
+        """Ends the workers where that is possible; what to raise."""
+        raise NotImplementedError
+
+    def map(
+        self,
+        fn: Callable[[Any], Any],
+        items: Sequence[Any],
+        *,
+        chunk_size: int | None = None,
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """See `Pool.map`. After a timeout or a lost worker the pool has ended, and says so."""
+        self.usable()
+        deadline = Deadline(timeout)
+        futures: deque[Future[Any]] = deque()
+        results: list[Any] = []
+        try:
+            send = self.sender(adapted(fn))
+            for start, chunk in chunked(items, chunk_size, self.workers, self.chunk_rule):
+                futures.append(self._sent(send, start, chunk))
+            while futures:
+                results += self.open_answer(self._answer(futures[0], deadline))
+                futures.popleft()
+        except BaseException:
+            self.left.update(future for future in futures if not future.cancel())
+            raise
+        return results
+
+    def busy(self) -> bool:
+        """Whether tasks still run that nobody waits for any more."""
+        return not all(future.done() for future in (*self.left, *self.user_executor.outstanding))
+
+    def _sent(self, send: Send, start: int, chunk: Sequence[Any]) -> Future[Any]:
+        try:
+            return send(start, chunk)
+        except BrokenExecutor as exc:
+            raise self.translate(exc) from exc
+
+    def _answer(self, future: Future[Any], deadline: Deadline) -> Any:
+        try:
+            return future.result(deadline.left())
+        except FutureTimeoutError:
+            raise self.expire(deadline) from None
+        except (BrokenExecutor, CancelledError) as exc:
+            raise self.translate(exc) from exc
+
+
+class UserExecutor(Executor):
+    """A ``concurrent.futures`` executor on the workers of a pool, for any user function.
+
+    Its ``shutdown`` waits for what was submitted and leaves the workers to the pool, so that code with
+    ``with executor:`` can run many times.
+    """
+
+    def __init__(self, pool: Sending) -> None:
+        self._pool = pool
+        self.outstanding: set[Future[Any]] = set()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """See `concurrent.futures.Executor.submit`; a coroutine function runs on a loop of its own."""
+        self._pool.usable()
+        send = self._pool.sender(adapted(Calling(fn)))
+        return self._track(send(0, [(args, kwargs)]), _only)
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+    ) -> Iterator[Any]:
+        """See `concurrent.futures.Executor.map`."""
+        self._pool.usable()
+        send = self._pool.sender(adapted(Calling(fn)))
+        calls: list[Any] = [(args, {}) for args in zip(*iterables, strict=False)]
+        chunks = chunked(calls, chunksize, self._pool.workers, auto_chunk)
+        futures = [self._track(send(start, chunk), _all) for start, chunk in chunks]
+        deadline = Deadline(timeout)
+        return (result for future in futures for result in future.result(deadline.left()))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Waits for what was submitted; the pool itself ends the workers."""
+        if cancel_futures:
+            for future in tuple(self.outstanding):
+                future.cancel()
+        if wait:
+            _wait(tuple(self.outstanding))
+
+    def _track(self, inner: Future[Any], pick: Callable[[list[Any]], Any]) -> Future[Any]:
+        outer = _Outer(inner)
+        self.outstanding.add(outer)
+        outer.add_done_callback(self.outstanding.discard)
+        inner.add_done_callback(partial(_settle, self._pool, outer, pick))
+        return outer
+
+
+_wait = wait
+
+
+class _Outer(Future[Any]):
+    def __init__(self, inner: Future[Any]) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def cancel(self) -> bool:
+        return self._inner.cancel() and super().cancel()
+
+    def running(self) -> bool:
+        return self._inner.running()
+
+
+def _only(results: list[Any]) -> Any:
+    return results[0]
+
+
+def _all(results: list[Any]) -> Any:
+    return results
+
+
+def _settle(pool: Sending, outer: Future[Any], pick: Callable[[list[Any]], Any], inner: Future[Any]) -> None:
+    if inner.cancelled():
+        Future.cancel(outer)
+    if not outer.set_running_or_notify_cancel():
+        return
+    try:
+        answer = inner.result()
+    except BaseException as exc:  # noqa: BLE001  # it belongs to whoever asks for the result
+        outer.set_exception(pool.translate(exc))
+        return
+    try:
+        outer.set_result(pick(pool.open_answer(answer)))
+    except BaseException as exc:  # noqa: BLE001  # the task's own error
+        outer.set_exception(exc)
+
+
+class Closable(Protocol):
+    """A pool that can be ended."""
+
+    def start(self) -> None:
+        """Starts the workers and proves that they run."""
+
+    def close(self) -> None:
+        """Ends the workers when they are done."""
+
+    def kill(self) -> None:
+        """Ends the workers at once."""
+
+
+P = TypeVar("P", bound=Closable)
+
+
+@contextmanager
+def opened(pool: P) -> Iterator[P]:
+    """The pool while its workers run; left by an exception, it ends them at once."""
+    try:
+        pool.start()
+        yield pool
+    except BaseException:
+        pool.kill()
+        raise
+    else:
+        pool.close()

@@ -1,0 +1,255 @@
+"""joblib's backends with lasting workers, also where there is one; imported only when one is opened.
+
+Left to itself, joblib runs ``n_jobs=1`` in the parent in every backend, and starts new threads or processes
+for each call in two of them. A lasting backend keeps its workers from `start` to `stop`, and the pool's maps
+use the same ones as the user's own ``joblib.Parallel()``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
+from multiprocessing.connection import wait
+from multiprocessing.pool import TERMINATE
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from joblib._parallel_backends import LokyBackend, MultiprocessingBackend, ThreadingBackend
+
+from ..envelope import start_worker
+from ..strategy import StrategyOptions
+from ._processes import bounded, end, hidden_main, lost
+
+__all__ = ["Lasting", "LastingLoky", "LastingMultiprocessing", "LastingThreading"]
+
+Callback = Callable[[Any], None]
+
+
+class Jobs(int):
+    """A worker count that is never equal to 1, by which joblib would choose to run in the parent."""
+
+    def __eq__(self, other: object) -> bool:
+        return other != 1 and int(self) == other
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = int.__hash__
+
+
+class _Failed:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class Lasting:
+    """What the three backends share; a mixin before joblib's own class.
+
+    `fail` ends a running ``Parallel`` call at once with an error of ours: each job that joblib still waits
+    for gets it as its answer. The loss of a worker process does that.
+    """
+
+    options: StrategyOptions
+    fault: BaseException | None
+    processes: Sequence[BaseProcess]
+    """The workers, where they are processes."""
+
+    may_leave = False
+    """Whether a worker may end by itself, with exit code 0 (loky: after a long idle time)."""
+
+    _waiting: dict[int, Callback]
+    _watches: list[threading.Thread]
+
+    @classmethod
+    def of(cls, options: StrategyOptions) -> Any:
+        """A backend for one pool."""
+        backend = cls(nesting_level=0)  # type: ignore[call-arg]  # joblib's base class takes it
+        backend.options = options
+        backend.fault = None
+        backend.processes = ()
+        backend._waiting = {}
+        backend._watches = []
+        return backend
+
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        """What joblib found, as a number that does not send it into the parent."""
+        return Jobs(super().effective_n_jobs(n_jobs))  # type: ignore[misc]  # of joblib's class
+
+    def submit(self, func: Callable[[], Any], callback: Callback | None = None) -> Any:
+        """joblib's own, with a callback that `fail` can call instead."""
+        base: Any = super()
+        send = base.submit if hasattr(base, "submit") else base.apply_async  # before joblib 1.5
+        if callback is None:
+            return send(func)
+        key = id(callback)
+        self._waiting[key] = callback
+        job = send(func, callback=functools.partial(self._answered, key))
+        if self.fault is not None:
+            self.fail(self.fault)
+        return job
+
+    apply_async = submit
+
+    def retrieve_result_callback(self, out: Any) -> Any:
+        """joblib's own; raises what `fail` said."""
+        if isinstance(out, _Failed):
+            raise out.error
+        return super().retrieve_result_callback(out)  # type: ignore[misc]  # of joblib's class
+
+    def fail(self, error: BaseException) -> None:
+        """Every job that is waited for, now or later, fails with this error."""
+        self.fault = error
+        for key in tuple(self._waiting):
+            self._answered(key, _Failed(error))
+
+    def watch(self, processes: Sequence[BaseProcess]) -> None:
+        """From now on, the loss of one of these is a fault."""
+        self.processes = processes
+        thread = threading.Thread(target=_watch, args=(self, processes), daemon=True, name="joblib-watch")
+        self._watches.append(thread)
+        thread.start()
+
+    def unwatch(self) -> None:
+        """From now on, our processes may end."""
+        self.processes = ()
+
+    def stop(self, *, kill: bool) -> None:
+        """Ends the workers."""
+        raise NotImplementedError
+
+    def join(self) -> None:
+        """Waits for the watching threads, whose processes have ended."""
+        for thread in self._watches:
+            thread.join(1)
+
+    def _answered(self, key: int, out: Any) -> None:
+        callback = self._waiting.pop(key, None)
+        if callback is not None:
+            callback(out)
+
+
+class LastingThreading(Lasting, ThreadingBackend):  # type: ignore[misc]  # joblib has no type information
+    """Threads that stay."""
+
+    def terminate(self) -> None:
+        """Called by joblib after each call; the threads stay."""
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:  # noqa: ARG002  # joblib's signature
+        """What waits is dropped; running threads cannot be ended, and new ones are made when needed."""
+        self.stop(kill=True)
+
+    def stop(self, *, kill: bool) -> None:  # noqa: ARG002  # nothing can end a thread
+        """See `Lasting`."""
+        if self._pool is not None:
+            super().terminate()
+
+
+class LastingMultiprocessing(Lasting, MultiprocessingBackend):  # type: ignore[misc]  # the same
+    """Processes that stay, and whose loss is noticed: a `multiprocessing.Pool` would wait for ever."""
+
+    _pool: Any = None
+
+    def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
+        """Called by joblib before each call; makes the pool in the first."""
+        if self._pool is None:
+            args = (self.options.native_threads, _in_main())
+            with hidden_main():
+                super().configure(
+                    n_jobs=n_jobs, parallel=parallel, initializer=start_worker, initargs=args, **kwargs
+                )
+            self.watch(tuple(self._pool._pool))
+        self.parallel = parallel
+        return self.effective_n_jobs(n_jobs)
+
+    def terminate(self) -> None:
+        """Called by joblib after each call; the processes stay."""
+        self.reset_batch_stats()
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:  # noqa: ARG002  # joblib's signature
+        """The processes are killed, and made anew when needed."""
+        self.stop(kill=True)
+
+    def stop(self, *, kill: bool) -> None:  # noqa: ARG002  # idle workers have nothing to finish
+        """See `Lasting`."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        self.unwatch()
+        pool._worker_handler._state = TERMINATE  # or it would replace the killed workers
+        end(pool._pool)
+        end(pool._pool)  # the one that it may have just made
+        with contextlib.suppress(ValueError, AssertionError):
+            pool._inqueue._rlock.release()  # a killed worker may have held it
+        bounded(pool.terminate)
+
+
+class LastingLoky(Lasting, LokyBackend):  # type: ignore[misc]  # joblib has no type information
+    """joblib's reusable executor, shut down with the pool."""
+
+    executor: Any = None
+    may_leave = True
+
+    def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
+        """Called by joblib before each call; takes the same executor again, or makes it."""
+        limit = self.options.native_threads
+        self.inner_max_num_threads = limit
+        args = (limit, _in_main())
+        with hidden_main():
+            found: int = super().configure(
+                n_jobs=n_jobs, parallel=parallel, initializer=start_worker, initargs=args, **kwargs
+            )
+        self.executor = self._workers
+        return found
+
+    def submit(self, func: Callable[[], Any], callback: Callback | None = None) -> Any:
+        """See `Lasting`; the executor starts its processes here."""
+        with hidden_main():
+            job = super().submit(func, callback)
+        self.notice()
+        return job
+
+    apply_async = submit
+
+    def notice(self) -> None:
+        """Watches the executor's processes, should they be new ones."""
+        processes = tuple((getattr(self.executor, "_processes", None) or {}).values())
+        if processes and set(processes) != set(self.processes):
+            self.watch(processes)
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:  # noqa: ARG002  # joblib's signature
+        """The processes are killed, and made anew when needed."""
+        self.stop(kill=True)
+
+    def retrieve_result_callback(self, out: Any) -> Any:
+        """joblib's own; a lost worker is told by its process and fate."""
+        processes = self.processes
+        try:
+            return super().retrieve_result_callback(out)
+        except BrokenExecutor as exc:
+            raise self.fault or lost(processes) from exc
+
+    def stop(self, *, kill: bool) -> None:
+        """See `Lasting`."""
+        processes = self.processes
+        self.unwatch()
+        executor, self.executor, self._workers = self.executor, None, None
+        if executor is not None:
+            if kill:
+                end(processes)
+            bounded(lambda: executor.terminate(kill_workers=kill))
+
+
+def _watch(backend: Lasting, processes: Sequence[BaseProcess]) -> None:
+    left = {process.sentinel: process for process in processes}
+    while left:
+        ended = [left.pop(sentinel) for sentinel in wait(list(left)) if isinstance(sentinel, int)]
+        fallen = [process for process in ended if process.exitcode != 0 or not backend.may_leave]
+        if fallen and set(fallen) <= set(backend.processes):
+            backend.fail(lost(fallen))
+
+
+def _in_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
