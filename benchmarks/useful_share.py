@@ -60,7 +60,9 @@ def main() -> None:
     cores = usable_cores()
     where = environment(cores)
     print(f"{where['cpu_model']}, {cores.usable} usable cores, Python {platform.python_version()}")
-    print(f"share of wall time inside the workload, rounds of 100 ms, {1 if quick else 5} repetitions, median")
+    print(
+        f"share of wall time inside the workload, rounds of 100 ms, {1 if quick else 5} repetitions, median"
+    )
     worst = 1.0
     for name in STRATEGIES:
         found = [one(name, 0.1, 2.0 if quick else 10.0) for _ in range(1 if quick else 5)]

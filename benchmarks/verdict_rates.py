@@ -74,7 +74,7 @@ def measured(pairs: Sequence[Pair]) -> Measurement:
         strategy_version="0",
         workers=2,
         workers_requested=2,
-        isolation="none",
+        isolation="process",
         pairs=tuple(pairs),
         first_sequential_seconds=seconds,
         open_seconds=0.0,

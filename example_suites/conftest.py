@@ -18,7 +18,9 @@ CHOSEN = pytest.StashKey[Corpus]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("example suites")
     group.addoption("--corpus", metavar="DIR", type=Path, help="measure on the text files in this folder")
-    group.addoption("--complexity", metavar="N", type=int, default=1, help="CPU work per document (default 1)")
+    group.addoption(
+        "--complexity", metavar="N", type=int, default=1, help="CPU work per document (default 1)"
+    )
     group.addoption(
         "--full",
         action="store_true",

@@ -41,6 +41,9 @@ CACHED = 2.0
 _TICK = 1e-9
 """The clock's own resolution: a round shorter than it still has a finite ratio."""
 
+_NOTABLE = 0.001
+"""Seconds by which a first round must exceed the later ones: below, cold processor caches do that too."""
+
 Clock = Callable[[], float]
 
 
@@ -282,7 +285,7 @@ class _Point:
 
     def _notes(self, first: Round) -> Iterator[str]:
         later = statistics.median(p.sequential.seconds for p in self.pairs)
-        if first.seconds > CACHED * later:
+        if first.seconds > CACHED * later and first.seconds - later > _NOTABLE:
             yield (
                 f"possibly cached: the first sequential round took {first.seconds / later:.1f} times the "
                 f"later ones; use setup= to clear what it fills"

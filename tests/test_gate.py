@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_parallelism.errors import UsageError
 from pytest_parallelism.gate import (
     CONTENDED,
     HALF_WIDTH,
@@ -83,27 +82,6 @@ def judged(
 
 def exactly(estimate: float, low: float, high: float) -> Interval:
     return Interval(estimate=estimate, low=low, high=high, confidence=0.98)
-
-
-# Gates
-
-
-@pytest.mark.parametrize("claim", [0.0, -1.0, math.nan, math.inf])
-def test_a_claim_that_is_no_positive_number_is_refused(claim: float) -> None:
-    with pytest.raises(UsageError, match=r"positive number such as 1\.5; found"):
-        Gate(claim=claim)
-
-
-def test_unknown_words_in_a_gate_are_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="found 'throughput'"):
-        Gate(metric="throughput", claim=1.5)  # type: ignore[arg-type]  # what an untyped caller may do
-    with pytest.raises(UsageError, match="found 'most'"):
-        Gate(claim=1.5, require="most")  # type: ignore[arg-type]  # what an untyped caller may do
-
-
-def test_a_gate_fails_five_percent_below_its_claim() -> None:
-    assert Gate(claim=2.0).least_speedup(4) == pytest.approx(1.9)
-    assert Gate(metric="efficiency", claim=0.5).least_speedup(4) == pytest.approx(1.9)
 
 
 # The interval of the sequential procedure
@@ -316,6 +294,21 @@ def test_where_contention_is_unknown_a_miss_fails() -> None:
 def test_one_known_arm_is_used_where_the_other_is_unknown() -> None:
     pairs = (Pair(sequential=a_round(0.1, 1.0, None), parallel=(a_round(0.1, 1.0, 0.4),)),) * 20
     assert judged(Gate(claim=1.5), pairs).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("isolation", "gil", "outcome"),
+    [
+        ("thread", True, Outcome.FAILED),
+        ("thread", False, Outcome.INCONCLUSIVE),
+        ("process", True, Outcome.INCONCLUSIVE),
+    ],
+)
+def test_threads_that_hand_over_the_gil_wait_for_each_other(
+    isolation: str, gil: bool, outcome: Outcome
+) -> None:
+    pairs = spread(1.0, 20, parallel=0.15)
+    assert judged(Gate(claim=1.5), pairs, isolation=isolation, gil=gil).outcome is outcome
 
 
 def test_workers_beyond_the_cores_wait_for_each_other_and_that_is_no_contention() -> None:

@@ -1,11 +1,32 @@
-"""Families of points of which one must keep the claim: ``require="any"``."""
+"""Gates themselves, and families of points of which one must keep the claim: ``require="any"``."""
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from pytest_parallelism.gate import judge_any
+from pytest_parallelism.errors import UsageError
+from pytest_parallelism.gate import Gate, judge_any
 from pytest_parallelism.measurement import Outcome, Verdict
+
+
+@pytest.mark.parametrize("claim", [0.0, -1.0, math.nan, math.inf])
+def test_a_claim_that_is_no_positive_number_is_refused(claim: float) -> None:
+    with pytest.raises(UsageError, match=r"positive number such as 1\.5; found"):
+        Gate(claim=claim)
+
+
+def test_unknown_words_in_a_gate_are_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="found 'throughput'"):
+        Gate(metric="throughput", claim=1.5)  # type: ignore[arg-type]  # what an untyped caller may do
+    with pytest.raises(UsageError, match="found 'most'"):
+        Gate(claim=1.5, require="most")  # type: ignore[arg-type]  # what an untyped caller may do
+
+
+def test_a_gate_fails_five_percent_below_its_claim() -> None:
+    assert Gate(claim=2.0).least_speedup(4) == pytest.approx(1.9)
+    assert Gate(metric="efficiency", claim=0.5).least_speedup(4) == pytest.approx(1.9)
 
 
 def member(outcome: Outcome, found: float | None = 1.0) -> Verdict:

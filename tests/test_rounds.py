@@ -191,6 +191,16 @@ def test_a_slow_first_round_is_reported_as_possibly_cached() -> None:
     assert note.startswith("possibly cached: the first sequential round took 5.0 times the later ones")
 
 
+def test_a_slow_first_round_of_microseconds_is_not() -> None:
+    world = World(sequential_seconds=0.0005, parallel_seconds=0.0005)
+
+    def first_is_slow(x: int) -> int:
+        world.sequential_seconds = 0.0001
+        return x
+
+    assert world.measure(Workload.of_map(first_is_slow, [1])).notes == ()
+
+
 def test_the_heap_is_frozen_while_the_pool_is_open_and_thawed_after() -> None:
     world = World()
     world.measure()

@@ -78,7 +78,9 @@ def folder(path: Path) -> Corpus:
     visible = (file for file in path.rglob("*") if not _hidden(file.relative_to(path)))
     corpus = Corpus.of(file for file in visible if _is_text(file))
     if not corpus.files:
-        raise CorpusError(f"--corpus: no readable text file lies in {str(path)!r}; give a folder that holds some.")
+        raise CorpusError(
+            f"--corpus: no readable text file lies in {str(path)!r}; give a folder that holds some."
+        )
     return corpus
 
 

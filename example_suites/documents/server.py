@@ -53,7 +53,9 @@ def serving(files: list[Path], latency: float) -> Iterator[Served]:
         assert server.stdin is not None
         assert server.stdout is not None
         try:
-            server.stdin.write(json.dumps({"latency": latency, "files": [str(file) for file in files]}) + "\n")
+            server.stdin.write(
+                json.dumps({"latency": latency, "files": [str(file) for file in files]}) + "\n"
+            )
             server.stdin.flush()
             root = server.stdout.readline().strip()
             if not root:

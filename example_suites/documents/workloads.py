@@ -100,7 +100,9 @@ async def fetch_async(url: str) -> bytes:
 async def _fetch_async(url: str, parts: SplitResult) -> bytes:
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     try:
-        writer.write(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+        writer.write(
+            f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode()
+        )
         answer = await reader.read()  # the server closes the connection after its one answer
     finally:
         writer.close()

@@ -7,6 +7,7 @@ since an empty record loses the whole JSON at the end of the session.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,8 @@ def why_not_measured(benchmark: Any) -> str | None:
     if not hasattr(benchmark, "_make_stats"):
         return "another plugin's benchmark fixture is in force"
     if not benchmark.enabled:
-        return "pytest-benchmark is disabled (--benchmark-disable, or by pytest-xdist)"
+        xdist = "PYTEST_XDIST_WORKER" in os.environ
+        return "pytest-xdist is on (-n0 measures)" if xdist else "--benchmark-disable"
     return None
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Point", "misused", "parametrize", "points_of", "settle"]
 
 _MARK = "parallel_strategies"
-_HOSTS = ("benchmark", "codspeed_plugin")
-"""Plugins that provide the fixture ``benchmark``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +195,7 @@ def mentions_coroutines(function: Any, cls: type | None) -> bool:
 def settle(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
     """What needs all items: the host's absence, and marks for other plugins."""
     ours = [item for item in items if "parallel" in getattr(item, "fixturenames", ())]
-    if ours and not any(map(config.pluginmanager.hasplugin, _HOSTS)):
+    if ours and not (config.pluginmanager.hasplugin("benchmark") or config.getoption("codspeed", False)):
         raise pytest.UsageError(
             f"{ours[0].name.partition('[')[0]} uses the fixture parallel, which needs pytest-benchmark: "
             f"remove -p no:benchmark"

@@ -117,7 +117,8 @@ class Parallel:
         interval = gate.interval(measurement.pairs, gated=bool(self._point.gates), rounds=settings.rounds)
         self.measurement = measurement
         self.summary = scaling.summarize(measurement, interval)
-        for note in measurement.notes:
+        if measurement.result == "unchecked":
+            note = next(n for n in measurement.notes if n.startswith("results not wholly checked"))
             warnings.warn(f"{self._point.id}: {note}", ParallelismWarning, stacklevel=4)
         self.store(())
         return result

@@ -47,7 +47,8 @@ class LiveLine:
             self._column = self._reporter._tw.width_of_current_line
             self._write("\n")
         speedup = math.exp(statistics.median(pair.log_ratio for pair in pairs))
-        text = f"{self._point}: {len(pairs)} pairs, speedup {speedup:.2f} so far"
+        count = f"{len(pairs)} pair" + "s" * (len(pairs) > 1)
+        text = f"{self._point}: {count}, speedup {speedup:.2f} so far"
         self._write("\r\x1b[K" + text[: self._reporter._tw.fullwidth - 1])
 
     def _wanted(self) -> bool:

@@ -37,9 +37,10 @@ class Suite:
         self.pytester.makepyfile(**{name: BUSY + textwrap.dedent(body)})
 
     def run(self, *args: str, subprocess: bool = True) -> pytest.RunResult:
-        """Run it; ``-p no:randomly`` and the like never matter here."""
+        """Run it, in the order of the file."""
         run = self.pytester.runpytest_subprocess if subprocess else self.pytester.runpytest_inprocess
-        return run("-p", "no:cacheprovider", *args)
+        order = () if "randomly" in args else ("-p", "no:randomly")
+        return run("-p", "no:cacheprovider", *order, *args)
 
     def json(self, *args: str) -> tuple[pytest.RunResult, dict[str, dict[str, Any]]]:
         """Run it, storing; the result and the records by test name."""
