@@ -10,7 +10,7 @@ import pytest
 # Worker processes that start afresh import the modules of this folder by name.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from example_suites.documents.corpus import Corpus, CorpusError, folder, standard_library  # noqa: E402 - see above
+from example_suites.documents.corpus import Corpus, CorpusError, folder, standard_library
 
 CHOSEN = pytest.StashKey[Corpus]()
 

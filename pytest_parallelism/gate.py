@@ -14,15 +14,14 @@ from itertools import chain
 from statistics import NormalDist, stdev
 from typing import Literal
 
+from .contention import CONTENDED, foreign
 from .errors import UsageError
 from .inference import ALPHA, BETWEEN_RUN, LOOKS, T_FLOOR_SD, ratio_interval, variance_inflation
 from .measurement import Interval, Kind, Measurement, Outcome, Pair, Verdict
 from .scaling import Summary, contention, divided
 
 __all__ = [
-    "CONTENDED",
     "HALF_WIDTH",
-    "HANDED_OVER",
     "LEAST_PAIRS",
     "TOLERANCE",
     "Gate",
@@ -35,16 +34,6 @@ __all__ = [
 
 TOLERANCE = 0.05
 """A gate fails below ``claim * (1 - TOLERANCE)``: 40 pairs cannot see a loss of 5 % (MEASURING.md)."""
-
-CONTENDED = 0.10
-"""Contention above which a miss is the machine's and not the strategy's (MEASURING.md, procedure)."""
-
-HANDED_OVER = 0.25
-"""The same for parallel rounds of threads that share a GIL: a woken thread awaits it in the run queue, too.
-
-Measured: two such threads waited 5 to 13 % of their runnable time on two cores with under 3 % foreign load
-(25 rounds of 170 ms). By arithmetic: two threads that release the GIL wait a third of it when one foreign
-process halves one of two cores."""
 
 HALF_WIDTH = 0.03
 """Half-width, as a part of the estimate, at which a point without a gate is measured well enough."""
@@ -261,16 +250,20 @@ def _busy(pairs: Sequence[Pair]) -> bool:
 
 
 def _contended(measurement: Measurement, summary: Summary, *, gil: bool) -> float | None:
-    """The contention that others caused where it is too much for a verdict, as far as it is known.
-
-    More workers than cores stand in each other's way, so there only the sequential rounds tell.
-    """
-    sequential, parallel = summary.contention_sequential or 0.0, summary.contention_parallel or 0.0
-    if sequential > CONTENDED:
-        return sequential
-    hands_over = gil and measurement.isolation in ("none", "thread")
-    limit = HANDED_OVER if hands_over else CONTENDED
-    return parallel if measurement.workers <= measurement.usable_cores and parallel > limit else None
+    """The contention that others caused where it is too much for a verdict, as far as it is known."""
+    share = foreign(
+        kind=summary.kind,
+        sequential=(
+            summary.contention_sequential,
+            summary.cpu_seconds_sequential,
+            summary.sequential_seconds,
+        ),
+        parallel=(summary.contention_parallel, summary.cpu_seconds, summary.parallel_seconds),
+        workers=measurement.workers,
+        cores=measurement.usable_cores,
+        shares_gil=gil and measurement.isolation in ("none", "thread"),
+    )
+    return share if share is not None and share > CONTENDED else None
 
 
 def _beyond_machine(gate: Gate, measurement: Measurement, summary: Summary, *, passed: bool) -> str | None:

@@ -99,6 +99,4 @@ def _loaded(entry: EntryPoint, source: str) -> Any:
     try:
         return entry.load()
     except Exception as exc:
-        raise UsageError(
-            f"{source} of {ENTRY_POINTS} cannot be loaded ({type(exc).__name__}: {exc})"
-        ) from exc
+        raise UsageError(f"{source} cannot be loaded ({type(exc).__name__}: {exc})") from exc

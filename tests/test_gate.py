@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_parallelism.contention import CONTENDED
 from pytest_parallelism.gate import (
-    CONTENDED,
     HALF_WIDTH,
     LEAST_PAIRS,
     TOLERANCE,
@@ -312,9 +312,14 @@ def test_threads_that_hand_over_the_gil_wait_for_each_other(
 
 
 def test_workers_beyond_the_cores_wait_for_each_other_and_that_is_no_contention() -> None:
+    mixed = spread(1.4, 20, cpu=0.7, waited=0.0, parallel=0.5)
+    assert judged(Gate(claim=1.9), mixed, workers=4).outcome is Outcome.FAILED
+    assert judged(Gate(claim=1.9), mixed, workers=4, usable_cores=4).outcome is Outcome.INCONCLUSIVE
+
+
+def test_an_io_bound_miss_is_a_miss_though_its_little_computing_waited() -> None:
     io_bound = spread(2.0, 20, cpu=0.1, waited=0.0, parallel=0.4)
-    assert judged(Gate(claim=4.0), io_bound, workers=8).outcome is Outcome.FAILED
-    assert judged(Gate(claim=4.0), io_bound, workers=8, usable_cores=8).outcome is Outcome.INCONCLUSIVE
+    assert judged(Gate(claim=4.0), io_bound, workers=8, usable_cores=8).outcome is Outcome.FAILED
 
 
 def test_traced_code_is_not_judged() -> None:

@@ -1,4 +1,4 @@
-"""README and docs: every code block runs, every name and option in them exists, every link leads somewhere."""
+"""README and docs: every code block runs, every name and option exists, every link leads somewhere."""
 
 from __future__ import annotations
 
@@ -141,10 +141,10 @@ def test_the_entry_point_group_in_the_docs_is_the_one_that_is_read(tmp_path: Pat
     (tmp_path / package).mkdir()
     conftest = next(b.text for b in blocks("python") if b.text.startswith("# conftest.py"))
     strategies = conftest.partition("def pytest_parallelism_strategies")[0]
-    made = (
-        'STRATEGIES = [Strategy(name="named-threads", open=open_named_threads, isolation=Isolation.THREAD)]\n'
+    one = (
+        f'{attribute} = Strategy(name="named-threads", open=open_named_threads, isolation=Isolation.THREAD)\n'
     )
-    (tmp_path / package / f"{module}.py").write_text(strategies + made)
+    (tmp_path / package / f"{module}.py").write_text(strategies + one)
     info = tmp_path / f"{package}-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 
 __all__ = ["NATIVE_THREAD_VARIABLES", "limit_native_threads", "start_worker"]
 
@@ -27,27 +29,41 @@ _native_threads: int | None = None
 _limited: tuple[bool, ...] | None = None
 
 
-def start_worker(native_threads: int | None = None, die_with_parent: bool = False) -> None:
+def start_worker(native_threads: int | None = None, tied: bool = False) -> None:
     """Initializer of a worker process.
 
     It leaves Ctrl-C to the parent, restores SIGTERM (a forked worker inherits handlers), keeps what it
-    inherited out of garbage collection, and limits native threads unless the environment already says
-    something about them. ``die_with_parent``: the kernel ends it when the *thread* that started it ends
-    (Linux), so only for workers that the main thread starts.
+    inherited out of garbage collection, ends when the parent is gone, and limits native threads unless the
+    environment already says something about them. ``tied``: the thread that starts it lives as long as the
+    parent, so that Linux can end the worker with it (prctl(2) speaks of threads); otherwise a thread waits.
     """
     global _native_threads
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if die_with_parent and sys.platform == "linux":
-        with contextlib.suppress(ImportError, OSError, AttributeError):
-            import ctypes
-
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if not (tied and _tie_to_parent()):
+        threading.Thread(target=_end_with_parent, daemon=True, name="parent-watch").start()
     gc.freeze()
     if native_threads is not None:
         _native_threads = native_threads
         for name in NATIVE_THREAD_VARIABLES:
             os.environ.setdefault(name, str(native_threads))
+
+
+def _tie_to_parent() -> bool:
+    if sys.platform != "linux":
+        return False
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        return bool(ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
+    return False
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def limit_native_threads() -> None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["parallel", "parallel_strategy", "parallel_workers"]
 
 MARK = "parallel_strategies"
-OURS = frozenset({"parallel", "parallel_strategy", "parallel_workers"})
+OURS = frozenset({"parallel_strategy", "parallel_workers"})
+"""What the fixture ``parallel`` asks for. Its own name may be a parameter or a fixture of the user's."""
 STATE: pytest.StashKey[State] = pytest.StashKey()
 
 

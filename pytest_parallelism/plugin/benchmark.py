@@ -27,7 +27,7 @@ def why_not_measured(benchmark: Any) -> str | None:
 
 
 def claim(benchmark: Any) -> None:
-    """Mark the benchmark fixture as used by us, also where nothing is measured: a use beside ours is refused."""
+    """Mark the benchmark fixture as used by us, also where nothing is measured; another use is refused."""
     if hasattr(benchmark, "_mode"):
         benchmark._mode = "parallel(...)"
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Point", "misused", "parametrize", "points_of", "settle"]
 
 _MARK = "parallel_strategies"
+_OURS = frozenset({"parallel_strategy", "parallel_workers"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ def points_of(
                     strategy=strategy,
                     requested=requested,
                     workers=workers,
-                    gates=tuple(_gates(strategy, requested, workers, expanded, settings)),
+                    gates=tuple(_gates(strategy, requested, workers, expanded, settings, cores)),
                     options=_first(m.options.get(strategy.name) for m in nearest_first) or {},
                 )
                 kept = chosen.setdefault((strategy.name, workers), point)
@@ -89,10 +90,16 @@ def _gates(
     workers: int,
     expanded: Sequence[tuple[MarkerArguments, Sequence[Strategy]]],
     settings: Settings,
+    cores: int,
 ) -> Iterator[Gate]:
     if strategy.counts is Counts.ONE:
         return
-    naming = [m for m, strategies in expanded if strategy in strategies]
+    naming = [
+        m
+        for m, strategies in expanded
+        if strategy in strategies
+        and (settings.workers or workers in {n for _, n in _counts(strategy, m.workers, cores)})
+    ]
     reachable: tuple[tuple[Literal["speedup", "efficiency"], float], ...]
     reachable = (("speedup", float(workers)), ("efficiency", 1.0))
     for metric, most in reachable:
@@ -157,11 +164,14 @@ def _marks(point: Point) -> list[pytest.MarkDecorator]:
 
 def _misuse(metafunc: pytest.Metafunc) -> str | None:
     name = metafunc.function.__name__
-    if "parallel" not in metafunc.fixturenames and not _takes_parameters(metafunc):
+    taken = _OURS.intersection(metafunc.fixturenames)
+    if not taken:
         return (
             f"{name} has the marker {_MARK} but does not use the fixture parallel: "
             f"add the argument parallel to the test and call parallel.map(function, items)"
         )
+    if taken != _OURS:
+        return f"{name} takes {min(taken)} alone: take the fixture parallel beside it"
     if inspect.iscoroutinefunction(metafunc.function):
         return (
             f"{name} is async def, and the fixture parallel runs event loops of its own: write a plain def "
@@ -173,10 +183,6 @@ def _misuse(metafunc: pytest.Metafunc) -> str | None:
             f"take the fixture parallel out of it, or the items from a fixture of your own"
         )
     return None
-
-
-def _takes_parameters(metafunc: pytest.Metafunc) -> bool:
-    return not {"parallel_strategy", "parallel_workers"}.isdisjoint(metafunc.fixturenames)
 
 
 def mentions_coroutines(function: Any, cls: type | None) -> bool:
@@ -194,7 +200,7 @@ def mentions_coroutines(function: Any, cls: type | None) -> bool:
 
 def settle(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
     """What needs all items: the host's absence, and marks for other plugins."""
-    ours = [item for item in items if "parallel" in getattr(item, "fixturenames", ())]
+    ours = [item for item in items if _OURS.issubset(getattr(item, "fixturenames", ()))]
     if ours and not (config.pluginmanager.hasplugin("benchmark") or config.getoption("codspeed", False)):
         raise pytest.UsageError(
             f"{ours[0].name.partition('[')[0]} uses the fixture parallel, which needs pytest-benchmark: "

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from statistics import median
 
+from ..contention import CONTENDED
 from ..record import Record
 from . import text
-from .findings import CONTENDED, contention
+from .findings import contention
 
 __all__ = ["conditions"]
 

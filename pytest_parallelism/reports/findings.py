@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..contention import CONTENDED, foreign
 from ..measurement import Kind
 from ..record import Record
 from . import text
 
-__all__ = ["CONTENDED", "advice", "best", "contention", "cost", "point_name", "recommended"]
+__all__ = ["advice", "best", "contention", "cost", "point_name", "recommended"]
 
 BASELINE = "sequential"
 
 NEAR = 0.95
 """The smallest worker count within 5 % of the best speedup is recommended (DESIGN.md, section 1)."""
-
-CONTENDED = 0.10
-"""Rounds that waited for a core for more than this share of their time are contended (MEASURING.md).
-
-The same as in `gate`, which would bring numpy along.
-"""
 
 
 def point_name(strategy: str, workers: int | str) -> str:
@@ -28,15 +23,19 @@ def point_name(strategy: str, workers: int | str) -> str:
 
 
 def contention(record: Record) -> float | None:
-    """Share of runnable time that the rounds of this point waited for a core through foreign load.
-
-    The larger of both arms; that of the parallel rounds only up to the usable cores, since more workers
-    than cores wait for each other. None where the system does not tell.
-    """
-    shares = [record.contention.sequential]
-    if record.workers <= record.usable_cores:
-        shares.append(record.contention.parallel)
-    return max((share for share in shares if share is not None), default=None)
+    """The contention of this point that others caused (see `contention.foreign`); None where unknown."""
+    return foreign(
+        kind=record.kind,
+        sequential=(
+            record.contention.sequential,
+            record.cpu.sequential_seconds,
+            record.sequential_median,
+        ),
+        parallel=(record.contention.parallel, record.cpu.seconds, record.parallel_seconds),
+        workers=record.workers,
+        cores=record.usable_cores,
+        shares_gil=record.environment.get("gil") is not False and record.isolation in ("none", "thread"),
+    )
 
 
 def best(records: Iterable[Record]) -> Record | None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
+from ..contention import CONTENDED
 from ..measurement import Outcome, Verdict
 from ..record import Entry, Record, Status
 from . import text
 from .conditions import conditions
-from .findings import CONTENDED, advice, best, contention, cost, point_name, recommended
+from .findings import advice, best, contention, cost, point_name, recommended
 from .table import table
 
 __all__ = ["Line", "Style", "render"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from multiprocessing.connection import wait
@@ -26,6 +27,8 @@ from ._processes import bounded, end, hidden_main, lost
 __all__ = ["Lasting", "LastingLoky", "LastingMultiprocessing", "LastingThreading"]
 
 Callback = Callable[[Any], None]
+
+_JOIN_SECONDS = 1.0
 
 
 class Jobs(int):
@@ -61,7 +64,7 @@ class Lasting:
     """Whether a worker may end by itself, with exit code 0 (loky: after a long idle time)."""
 
     _waiting: dict[int, Callback]
-    _watches: list[threading.Thread]
+    _ending: list[threading.Thread]
 
     @classmethod
     def of(cls, options: StrategyOptions) -> Any:
@@ -71,7 +74,7 @@ class Lasting:
         backend.fault = None
         backend.processes = ()
         backend._waiting = {}
-        backend._watches = []
+        backend._ending = []
         return backend
 
     def effective_n_jobs(self, n_jobs: int) -> int:
@@ -109,7 +112,7 @@ class Lasting:
         """From now on, the loss of one of these is a fault."""
         self.processes = processes
         thread = threading.Thread(target=_watch, args=(self, processes), daemon=True, name="joblib-watch")
-        self._watches.append(thread)
+        self._ending.append(thread)
         thread.start()
 
     def unwatch(self) -> None:
@@ -121,9 +124,8 @@ class Lasting:
         raise NotImplementedError
 
     def join(self) -> None:
-        """Waits for the watching threads, whose processes have ended."""
-        for thread in self._watches:
-            thread.join(1)
+        """Waits a second at most for our threads, whose work has ended."""
+        _join(self._ending)
 
     def _answered(self, key: int, out: Any) -> None:
         callback = self._waiting.pop(key, None)
@@ -143,8 +145,10 @@ class LastingThreading(Lasting, ThreadingBackend):  # type: ignore[misc]  # jobl
 
     def stop(self, *, kill: bool) -> None:  # noqa: ARG002  # nothing can end a thread
         """See `Lasting`."""
-        if self._pool is not None:
+        pool: Any = self._pool
+        if pool is not None:
             super().terminate()
+            self._ending += pool._pool
 
 
 class LastingMultiprocessing(Lasting, MultiprocessingBackend):  # type: ignore[misc]  # the same
@@ -160,7 +164,8 @@ class LastingMultiprocessing(Lasting, MultiprocessingBackend):  # type: ignore[m
                 super().configure(
                     n_jobs=n_jobs, parallel=parallel, initializer=start_worker, initargs=args, **kwargs
                 )
-            self.watch(tuple(self._pool._pool))
+            pool: Any = self._pool
+            self.watch(tuple(pool._pool))
         self.parallel = parallel
         return self.effective_n_jobs(n_jobs)
 
@@ -174,7 +179,8 @@ class LastingMultiprocessing(Lasting, MultiprocessingBackend):  # type: ignore[m
 
     def stop(self, *, kill: bool) -> None:  # noqa: ARG002  # idle workers have nothing to finish
         """See `Lasting`."""
-        pool, self._pool = self._pool, None
+        pool: Any = self._pool
+        self._pool = None
         if pool is None:
             return
         self.unwatch()
@@ -191,18 +197,30 @@ class LastingLoky(Lasting, LokyBackend):  # type: ignore[misc]  # joblib has no 
 
     executor: Any = None
     may_leave = True
+    _asked: Any = None
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
         """Called by joblib before each call; takes the same executor again, or makes it."""
+        asked = (n_jobs, kwargs)
+        if self.executor is None or self._asked != asked:
+            self._make(n_jobs, parallel, kwargs)
+            self._asked = asked
+        else:
+            # joblib's own way to take it again leaves one empty folder a call until Python ends.
+            self._workers = self.executor
+            self._workers._temp_folder_manager.register_new_context(parallel._id)
+        self.parallel = parallel
+        return self.effective_n_jobs(n_jobs)
+
+    def _make(self, n_jobs: int, parallel: Any, kwargs: dict[str, Any]) -> None:
         limit = self.options.native_threads
         self.inner_max_num_threads = limit
         args = (limit, _in_main())
         with hidden_main():
-            found: int = super().configure(
+            super().configure(
                 n_jobs=n_jobs, parallel=parallel, initializer=start_worker, initargs=args, **kwargs
             )
         self.executor = self._workers
-        return found
 
     def submit(self, func: Callable[[], Any], callback: Callback | None = None) -> Any:
         """See `Lasting`; the executor starts its processes here."""
@@ -237,9 +255,12 @@ class LastingLoky(Lasting, LokyBackend):  # type: ignore[misc]  # joblib has no 
         self.unwatch()
         executor, self.executor, self._workers = self.executor, None, None
         if executor is not None:
+            # joblib before 1.5 does not wait for it, and its queue's semaphores stay as long as it runs.
+            feeder = getattr(getattr(executor, "_call_queue", None), "_thread", None)
             if kill:
                 end(processes)
             bounded(lambda: executor.terminate(kill_workers=kill))
+            _join([feeder] if feeder else [])
 
 
 def _watch(backend: Lasting, processes: Sequence[BaseProcess]) -> None:
@@ -249,6 +270,12 @@ def _watch(backend: Lasting, processes: Sequence[BaseProcess]) -> None:
         fallen = [process for process in ended if process.exitcode != 0 or not backend.may_leave]
         if fallen and set(fallen) <= set(backend.processes):
             backend.fail(lost(fallen))
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    end_by = time.monotonic() + _JOIN_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, end_by - time.monotonic()))
 
 
 def _in_main() -> bool:

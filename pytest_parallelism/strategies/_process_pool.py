@@ -32,12 +32,13 @@ class ProcessesPool(ExecutorPool):
         self._options = options
         self._started = Started()
         self._processes: Sequence[BaseProcess] = ()
-        in_main = threading.current_thread() is threading.main_thread()
+        # A fork server outlives the parent as long as one of its workers does.
+        tied = method != "forkserver" and threading.current_thread() is threading.main_thread()
         self._executor = ProcessPoolExecutor(
             workers,
             mp_context=multiprocessing.get_context(method),
             initializer=start_worker,
-            initargs=(options.native_threads, in_main or method == "forkserver"),
+            initargs=(options.native_threads, tied),
         )
 
     def pids(self) -> Sequence[int]:

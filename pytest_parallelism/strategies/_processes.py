@@ -58,13 +58,16 @@ def end(processes: Iterable[BaseProcess]) -> None:
     targets = list(processes)
     for process in targets:
         if process.pid and process.is_alive():
-            family = descendants(process.pid)
-            process.kill()
-            for pid in family:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+            for pid in (process.pid, *descendants(process.pid)):
+                _kill(pid)
     for process in targets:
         process.join(_END_SECONDS)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        # Windows has no SIGKILL; there, SIGTERM is TerminateProcess, which nothing can refuse.
+        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def descendants(pid: int) -> list[int]:
@@ -87,15 +90,16 @@ def bounded(action: Callable[[], object], seconds: float = _END_SECONDS) -> bool
 def lost(processes: Sequence[BaseProcess]) -> WorkerLost:
     """The error that says which worker ended, and how."""
     limit = time.monotonic() + _FATE_SECONDS
-    ended: list[BaseProcess] = []
-    while not ended and time.monotonic() < limit:
+    while True:
         ended = [process for process in processes if process.exitcode is not None]
-        time.sleep(0 if ended else 0.005)
-    # The executor itself ends the others with SIGTERM as soon as one is lost.
-    culprits = [process for process in ended if process.exitcode != -signal.SIGTERM] or ended
-    if not culprits:
-        return WorkerLost("a worker process ended, it is not known which")
-    return WorkerLost("; ".join(f"worker process {p.pid} {fate(p.exitcode)}" for p in culprits))
+        # The executor itself ends the others with SIGTERM as soon as one is lost, and a process may be
+        # noticed a moment before its exit code is there.
+        culprits = [process for process in ended if process.exitcode != -signal.SIGTERM]
+        if culprits or time.monotonic() > limit:
+            break
+        time.sleep(0.002)
+    told = "; ".join(f"worker process {p.pid} {fate(p.exitcode)}" for p in culprits or ended)
+    return WorkerLost(told or "a worker process ended, it is not known which")
 
 
 def fate(exitcode: int | None) -> str:

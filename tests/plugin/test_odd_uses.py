@@ -127,6 +127,28 @@ def test_the_two_parameters_are_plain_fixtures_too(suite: Suite) -> None:
     suite.run("--parallel-check", subprocess=False).assert_outcomes(passed=2)
 
 
+def test_the_name_parallel_stays_free_for_users_parameters_and_fixtures(suite: Suite) -> None:
+    suite.write("""
+        @pytest.mark.parametrize("parallel", [1, 2])
+        def test_parameter(parallel):
+            assert parallel in (1, 2)
+
+        class TestFixture:
+            @pytest.fixture
+            def parallel(self):
+                return "own"
+
+            def test_it(self, parallel):
+                assert parallel == "own"
+    """)
+    suite.run("-p", "no:benchmark").assert_outcomes(passed=3)
+
+
+def test_one_of_the_two_parameters_alone_is_refused(suite: Suite) -> None:
+    suite.write("def test_it(parallel_workers): pass")
+    sentence_of(suite.run(subprocess=False), "takes parallel_workers alone: take the fixture parallel")
+
+
 def test_getfixturevalue_is_refused_in_one_sentence(suite: Suite) -> None:
     suite.write("""
         def test_it(request):

@@ -84,6 +84,12 @@ def test_a_nearer_marker_without_a_gate_keeps_the_outer_one_and_an_empty_one_lif
     assert gates(marker("threads", workers=[2], min_speedup={}), far)["threads-w2"] == []
 
 
+def test_a_number_gates_the_markers_own_points_only() -> None:
+    near = marker("processes", workers=[2], min_speedup=1.2)
+    found = gates(near, marker("processes", workers=[1, 2, 4]))
+    assert found == {"processes-w1": [], "processes-w2": [("speedup", 1.2)], "processes-w4": []}
+
+
 def test_the_command_line_gates_where_no_marker_does() -> None:
     found = gates(
         marker("threads", workers=[1, 2], min_speedup=1.2),

@@ -2,19 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pytest_parallelism import gate
 from pytest_parallelism.measurement import Kind
 from pytest_parallelism.record import Contention, Record
-from pytest_parallelism.reports import findings
 from pytest_parallelism.reports.findings import advice, best, contention, cost, recommended
 
 Make = Callable[..., Record]
 
 NO_GIL = {"python": "3.13.0", "gil": False}
-
-
-def test_contention_is_the_same_word_in_reports_and_gates() -> None:
-    assert findings.CONTENDED == gate.CONTENDED
 
 
 def test_the_largest_speedup_beyond_noise_is_the_best(record: Make) -> None:
