@@ -12,7 +12,15 @@ from typing import Any
 
 from .errors import UsageError
 
-__all__ = ["DEFAULT_MAX_TIME", "Claims", "MarkerArguments", "Settings", "WorkerCount", "resolve_workers"]
+__all__ = [
+    "DEFAULT_MAX_TIME",
+    "Claims",
+    "MarkerArguments",
+    "Settings",
+    "WorkerCount",
+    "did_you_mean",
+    "resolve_workers",
+]
 
 DEFAULT_MAX_TIME = 10.0
 """Seconds a point may take."""

@@ -28,6 +28,7 @@ __all__ = [
     "Pool",
     "Strategy",
     "StrategyOptions",
+    "listed",
 ]
 
 

@@ -198,7 +198,7 @@ def test_a_slow_first_round_of_microseconds_is_not() -> None:
         world.sequential_seconds = 0.0001
         return x
 
-    assert world.measure(Workload.of_map(first_is_slow, [1])).notes == ()
+    assert world.measure(Workload.of_map(first_is_slow, [1]), max_time=1.0).notes == ()
 
 
 def test_the_heap_is_frozen_while_the_pool_is_open_and_thawed_after() -> None:

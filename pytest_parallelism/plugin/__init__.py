@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .fixture import Parallel
     from .session import State
 
-__all__ = ["parallel", "parallel_strategy", "parallel_workers"]
+__all__ = ["parallel", "parallel_strategy", "parallel_workers", "state"]
 
 MARK = "parallel_strategies"
 OURS = frozenset({"parallel_strategy", "parallel_workers"})

@@ -18,7 +18,7 @@ from ..strategy import Counts, Strategy
 if TYPE_CHECKING:
     from .session import State
 
-__all__ = ["Point", "misused", "parametrize", "points_of", "settle"]
+__all__ = ["Point", "mentions_coroutines", "misused", "parametrize", "points_of", "settle"]
 
 _MARK = "parallel_strategies"
 _OURS = frozenset({"parallel_strategy", "parallel_workers"})

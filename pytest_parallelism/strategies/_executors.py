@@ -70,6 +70,9 @@ class ExecutorPool:
         """See `Sending`."""
         return exc
 
+    def settle(self) -> None:
+        """Waits until a broken executor has ended its workers; called where its own thread is not waiting."""
+
     def expire(self, deadline: Deadline) -> BaseException:
         """Ends the workers where that is possible; what to raise."""
         raise NotImplementedError
@@ -107,6 +110,7 @@ class ExecutorPool:
         try:
             return send(start, chunk)
         except BrokenExecutor as exc:
+            self.settle()
             raise self.translate(exc) from exc
 
     def _answer(self, future: Future[Any], deadline: Deadline) -> Any:
@@ -115,6 +119,7 @@ class ExecutorPool:
         except FutureTimeoutError:
             raise self.expire(deadline) from None
         except (BrokenExecutor, CancelledError) as exc:
+            self.settle()
             raise self.translate(exc) from exc
 
 

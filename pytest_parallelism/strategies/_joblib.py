@@ -1,4 +1,4 @@
-"""joblib's backends with lasting workers, also where there is one; imported only when one is opened.
+"""joblib's backends with lasting workers, also where there is one.
 
 Left to itself, joblib runs ``n_jobs=1`` in the parent in every backend, and starts new threads or processes
 for each call in two of them. A lasting backend keeps its workers from `start` to `stop`, and the pool's maps
@@ -11,14 +11,12 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from multiprocessing.connection import wait
 from multiprocessing.pool import TERMINATE
 from multiprocessing.process import BaseProcess
-from typing import Any
-
-from joblib._parallel_backends import LokyBackend, MultiprocessingBackend, ThreadingBackend
+from typing import Any, cast
 
 from ..envelope import start_worker
 from ..strategy import StrategyOptions
@@ -49,7 +47,7 @@ class _Failed:
 
 
 class Lasting:
-    """What the three backends share; a mixin before joblib's own class.
+    """What the three backends share; `of` puts it before joblib's own class, whose name is ``base``.
 
     `fail` ends a running ``Parallel`` call at once with an error of ours: each job that joblib still waits
     for gets it as its answer. The loss of a worker process does that.
@@ -66,10 +64,15 @@ class Lasting:
     _waiting: dict[int, Callback]
     _ending: list[threading.Thread]
 
+    base = ""
+
     @classmethod
     def of(cls, options: StrategyOptions) -> Any:
         """A backend for one pool."""
-        backend = cls(nesting_level=0)  # type: ignore[call-arg]  # joblib's base class takes it
+        from joblib import _parallel_backends
+
+        base = getattr(_parallel_backends, cls.base)
+        backend = type(cls.__name__, (cls, base), {})(nesting_level=0)
         backend.options = options
         backend.fault = None
         backend.processes = ()
@@ -79,7 +82,8 @@ class Lasting:
 
     def effective_n_jobs(self, n_jobs: int) -> int:
         """What joblib found, as a number that does not send it into the parent."""
-        return Jobs(super().effective_n_jobs(n_jobs))  # type: ignore[misc]  # of joblib's class
+        base: Any = super()
+        return Jobs(base.effective_n_jobs(n_jobs))
 
     def submit(self, func: Callable[[], Any], callback: Callback | None = None) -> Any:
         """joblib's own, with a callback that `fail` can call instead."""
@@ -100,7 +104,8 @@ class Lasting:
         """joblib's own; raises what `fail` said."""
         if isinstance(out, _Failed):
             raise out.error
-        return super().retrieve_result_callback(out)  # type: ignore[misc]  # of joblib's class
+        base: Any = super()
+        return base.retrieve_result_callback(out)
 
     def fail(self, error: BaseException) -> None:
         """Every job that is waited for, now or later, fails with this error."""
@@ -133,8 +138,11 @@ class Lasting:
             callback(out)
 
 
-class LastingThreading(Lasting, ThreadingBackend):  # type: ignore[misc]  # joblib has no type information
+class LastingThreading(Lasting):
     """Threads that stay."""
+
+    base = "ThreadingBackend"
+    _pool: Any = None
 
     def terminate(self) -> None:
         """Called by joblib after each call; the threads stay."""
@@ -145,27 +153,31 @@ class LastingThreading(Lasting, ThreadingBackend):  # type: ignore[misc]  # jobl
 
     def stop(self, *, kill: bool) -> None:  # noqa: ARG002  # nothing can end a thread
         """See `Lasting`."""
-        pool: Any = self._pool
+        pool, base = self._pool, cast("Any", super())
         if pool is not None:
-            super().terminate()
+            base.terminate()
             self._ending += pool._pool
 
 
-class LastingMultiprocessing(Lasting, MultiprocessingBackend):  # type: ignore[misc]  # the same
+class LastingMultiprocessing(Lasting):
     """Processes that stay, and whose loss is noticed: a `multiprocessing.Pool` would wait for ever."""
 
+    base = "MultiprocessingBackend"
+    parallel: Any
+    reset_batch_stats: Callable[[], None]
     _pool: Any = None
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
         """Called by joblib before each call; makes the pool in the first."""
         if self._pool is None:
             args = (self.options.native_threads, _in_main())
+            base: Any = super()
             with hidden_main():
-                super().configure(
+                base.configure(
                     n_jobs=n_jobs, parallel=parallel, initializer=start_worker, initargs=args, **kwargs
                 )
-            pool: Any = self._pool
-            self.watch(tuple(pool._pool))
+            made: Any = self._pool
+            self.watch(tuple(made._pool))
         self.parallel = parallel
         return self.effective_n_jobs(n_jobs)
 
@@ -179,8 +191,7 @@ class LastingMultiprocessing(Lasting, MultiprocessingBackend):  # type: ignore[m
 
     def stop(self, *, kill: bool) -> None:  # noqa: ARG002  # idle workers have nothing to finish
         """See `Lasting`."""
-        pool: Any = self._pool
-        self._pool = None
+        pool, self._pool = self._pool, None
         if pool is None:
             return
         self.unwatch()
@@ -192,12 +203,16 @@ class LastingMultiprocessing(Lasting, MultiprocessingBackend):  # type: ignore[m
         bounded(pool.terminate)
 
 
-class LastingLoky(Lasting, LokyBackend):  # type: ignore[misc]  # joblib has no type information
+class LastingLoky(Lasting):
     """joblib's reusable executor, shut down with the pool."""
 
+    base = "LokyBackend"
+    parallel: Any
+    inner_max_num_threads: int | None
     executor: Any = None
     may_leave = True
     _asked: Any = None
+    _workers: Any = None
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
         """Called by joblib before each call; takes the same executor again, or makes it."""
@@ -216,15 +231,16 @@ class LastingLoky(Lasting, LokyBackend):  # type: ignore[misc]  # joblib has no 
         limit = self.options.native_threads
         self.inner_max_num_threads = limit
         args = (limit, _in_main())
+        base: Any = super()
         with hidden_main():
-            super().configure(
+            base.configure(
                 n_jobs=n_jobs, parallel=parallel, initializer=start_worker, initargs=args, **kwargs
             )
         self.executor = self._workers
 
     def submit(self, func: Callable[[], Any], callback: Callback | None = None) -> Any:
         """See `Lasting`; the executor starts its processes here."""
-        with hidden_main():
+        with hidden_main(), self._named():
             job = super().submit(func, callback)
         self.notice()
         return job
@@ -243,11 +259,17 @@ class LastingLoky(Lasting, LokyBackend):  # type: ignore[misc]  # joblib has no 
 
     def retrieve_result_callback(self, out: Any) -> Any:
         """joblib's own; a lost worker is told by its process and fate."""
+        with self._named():
+            return super().retrieve_result_callback(out)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
         processes = self.processes
         try:
-            return super().retrieve_result_callback(out)
+            yield
         except BrokenExecutor as exc:
-            raise self.fault or lost(processes) from exc
+            self.fault = self.fault or lost(processes)
+            raise self.fault from exc
 
     def stop(self, *, kill: bool) -> None:
         """See `Lasting`."""
@@ -265,11 +287,15 @@ class LastingLoky(Lasting, LokyBackend):  # type: ignore[misc]  # joblib has no 
 
 def _watch(backend: Lasting, processes: Sequence[BaseProcess]) -> None:
     left = {process.sentinel: process for process in processes}
+    ended: list[BaseProcess] = []
     while left:
-        ended = [left.pop(sentinel) for sentinel in wait(list(left)) if isinstance(sentinel, int)]
+        ended += [left.pop(sentinel) for sentinel in wait(list(left)) if isinstance(sentinel, int)]
+        for process in ended:
+            process.join(_JOIN_SECONDS)  # its exit code may come a moment later
         fallen = [process for process in ended if process.exitcode != 0 or not backend.may_leave]
         if fallen and set(fallen) <= set(backend.processes):
-            backend.fail(lost(fallen))
+            backend.fail(lost(ended))
+            return
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:

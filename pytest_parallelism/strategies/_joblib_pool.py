@@ -1,4 +1,4 @@
-"""Pools on joblib: each map is one ``joblib.Parallel`` call; imported only when one is opened."""
+"""Pools on joblib: each map is one ``joblib.Parallel`` call."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
-
-import joblib
 
 from ..envelope import adapted, attempt, enclose, pack, rendezvous, run, unpack
 from ..errors import PoolError
@@ -37,6 +35,9 @@ class ThreadingPool:
 
     def __init__(self, workers: int, options: StrategyOptions) -> None:
         self.workers = workers
+        import joblib
+
+        self._joblib = joblib
         self._options = options
         self._backend = self.backend_type.of(options)
 
@@ -52,7 +53,7 @@ class ThreadingPool:
         self.usable()
         task = self._tasks(adapted(fn))
         tasks = [task(*chunk) for chunk in chunked(items, chunk_size, self.workers, auto_chunk)]
-        parallel = joblib.Parallel(
+        parallel = self._joblib.Parallel(
             n_jobs=self.workers,
             backend=self._backend,
             batch_size=1,
@@ -65,7 +66,7 @@ class ThreadingPool:
 
     def ambient(self) -> AbstractContextManager[Any]:
         """See `HasAmbient`: ``joblib.Parallel()`` of user code runs on these workers."""
-        config: AbstractContextManager[Any] = joblib.parallel_config(
+        config: AbstractContextManager[Any] = self._joblib.parallel_config(
             backend=self._backend, n_jobs=self.workers
         )
         return config
@@ -127,7 +128,7 @@ class MultiprocessingPool(ThreadingPool):
     """joblib's multiprocessing backend."""
 
     noun = "processes"
-    backend_type = LastingMultiprocessing
+    backend_type: type[Lasting] = LastingMultiprocessing
 
     def pids(self) -> Sequence[int]:
         """See `HasPids`."""

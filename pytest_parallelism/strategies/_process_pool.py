@@ -67,6 +67,10 @@ class ProcessesPool(ExecutorPool):
         self.ended = str(error)
         return error
 
+    def settle(self) -> None:
+        """See `ExecutorPool`; reading a fork server's exit code beside the executor spoils it."""
+        bounded(lambda: self._executor.shutdown(wait=True))
+
     def expire(self, deadline: Deadline) -> BaseException:
         """See `ExecutorPool`."""
         pids = ", ".join(map(str, self.pids()))
