@@ -1,6 +1,6 @@
 """How much of a point's wall time is spent in the user's workload: at least 95 % at rounds of 100 ms.
 
-Pool opening and closing are left out, as they are results of their own. Run: python benchmarks/useful_share.py
+Pool opening and closing are left out, as they are results of their own.
 """
 
 from __future__ import annotations

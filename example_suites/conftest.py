@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-# Worker processes that start afresh import the modules of this folder by name.
-sys.path.append(str(Path(__file__).parents[1]))
 
 from example_suites.documents.corpus import Corpus, CorpusError, folder, standard_library
 

@@ -23,6 +23,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 __all__ = [
     "ItemsChanged",
     "NotRepeatable",
@@ -40,7 +42,16 @@ __all__ = [
     "WorkersMissing",
     "WorkloadError",
     "WrongResult",
+    "did_you_mean",
 ]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``. Did you mean 'x'?`` where something near is known, else nothing."""
+    from difflib import get_close_matches  # not wanted by a run without a mistake
+
+    near = get_close_matches(name, list(known), n=1)
+    return f". Did you mean {near[0]!r}?" if near else ""
 
 
 class ParallelismError(Exception):

@@ -8,13 +8,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
 from . import strategies
-from .errors import UnknownStrategy, UsageError
+from .errors import UnknownStrategy, UsageError, did_you_mean
 from .strategy import Strategy, listed
 
 __all__ = ["ENTRY_POINTS", "GROUPS", "expand", "find", "load"]
@@ -54,10 +53,8 @@ def find(name: str, known: Mapping[str, Strategy]) -> Strategy:
     """The strategy of that name. Raises `UnknownStrategy`, which lists the known ones and the nearest."""
     if name in known:
         return known[name]
-    names = (*known, *GROUPS)
-    near = get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UnknownStrategy(f"No strategy is named {name!r}. Known: {listed(known.values())}.{hint}")
+    hint = did_you_mean(name, (*known, *GROUPS)) or "."
+    raise UnknownStrategy(f"No strategy is named {name!r}. Known: {listed(known.values())}{hint}")
 
 
 def expand(names: Iterable[str], known: Mapping[str, Strategy]) -> tuple[Strategy, ...]:

@@ -5,12 +5,11 @@ Knows no pytest: the plugin hands over plain values and turns `UsageError` into 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import UsageError
+from .errors import UsageError, did_you_mean
 
 __all__ = [
     "DEFAULT_MAX_TIME",
@@ -18,7 +17,6 @@ __all__ = [
     "MarkerArguments",
     "Settings",
     "WorkerCount",
-    "did_you_mean",
     "resolve_workers",
 ]
 
@@ -125,12 +123,6 @@ def resolve_workers(
     for written, number in [*numbers, *words]:
         found.setdefault(number, written)
     return [(written, number) for number, written in sorted(found.items())]
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``. Did you mean 'x'?`` where something near is known, else nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f". Did you mean {near[0]!r}?" if near else ""
 
 
 def _powers_of_two(most: int) -> list[int]:

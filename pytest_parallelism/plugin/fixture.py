@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from .. import envelope, gate, record, rounds, scaling
-from ..errors import ParallelismError, ParallelismWarning, Unsuitable, UsageError
+from ..errors import ParallelismError, ParallelismWarning, Unsuitable, UsageError, did_you_mean
 from ..measurement import Measurement, Pair, Verdict
 from ..strategy import Isolation, StrategyOptions
 from ..workload import Workload, WorkPool
@@ -208,8 +208,6 @@ _MAP_ARGUMENTS = (
 def _only_known(arguments: dict[str, Any], known: Iterable[str], where: str) -> None:
     for name in arguments:
         if name not in known:
-            from ..settings import did_you_mean
-
             raise UsageError(
                 f"{where} takes no argument {name!r}; it takes {', '.join(known)}{did_you_mean(name, known)}"
             )
