@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,14 +102,18 @@ def test_resetting_a_process_that_is_gone_is_fine(worker: Worker) -> None:
     reset_peak([worker.pid])
 
 
+OWN_THREADS = """
+import threading
+from pytest_parallelism.resources import thread_count
+alone = thread_count()
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+print(alone, thread_count(), thread_count([]))
+"""
+
+
 def test_threads_of_the_parent_count_where_there_are_no_workers() -> None:
-    leave = threading.Event()
-    before = thread_count()
-    thread = threading.Thread(target=leave.wait)
-    thread.start()
-    assert thread_count() == before + 1
-    leave.set()
-    thread.join()
+    run = subprocess.run([sys.executable, "-c", OWN_THREADS], stdout=subprocess.PIPE, text=True, check=True)
+    assert run.stdout.split() == ["1", "2", "2"]
 
 
 def test_threads_of_workers_count_without_the_parents(worker: Worker) -> None:

@@ -167,9 +167,6 @@ def test_threads_that_come_and_go_are_noticed() -> None:
         found = reader.read([]).delays or {}
         assert (own, second) in found
         assert first == second or (own, first) not in found
-    assert set(reader.read([]).delays or {}) == {
-        (own, int(task.name)) for task in Path("/proc/self/task").iterdir()
-    }
     reader.close()
 
 
@@ -180,9 +177,11 @@ def parked_thread() -> Iterator[int]:
     thread = threading.Thread(target=leave.wait)
     thread.start()
     assert thread.native_id
-    yield thread.native_id
-    leave.set()
-    thread.join()
+    try:
+        yield thread.native_id
+    finally:
+        leave.set()
+        thread.join()
     while Path(f"/proc/self/task/{thread.native_id}").exists():
         time.sleep(0)
 
