@@ -12,13 +12,13 @@ from hashlib import blake2b
 from types import ModuleType
 from typing import Any
 
-from .envelope import Blocking, Collecting
+from .envelope import Collecting, adapted, is_async, named
 from .equality import Comparison, compare, compare_unordered
 from .errors import ItemsChanged, NotRepeatable, Unsuitable, UsageError, WrongResult
 from .measurement import Kind
 from .strategy import HasExecutor, Isolation, Pool, Strategy
 
-__all__ = ["WorkPool", "Workload", "function_name", "is_asynchronous"]
+__all__ = ["WorkPool", "Workload"]
 
 __tracebackhide__ = True  # pytest shows the user's lines, not these
 
@@ -84,17 +84,14 @@ class WorkPool:
     def _task(
         self, fn: Callable[[Any], Any], async_fn: Callable[[Any], Awaitable[Any]] | None, on_error: str
     ) -> Callable[[Any], Any]:
-        collect = _collects(on_error)
+        collects = _collects(on_error)
         native = self._strategy.native_async
         chosen = async_fn if native and async_fn is not None else fn
-        asynchronous = is_asynchronous(chosen)
-        reason = self._strategy.unsuitable(function=function_name(fn), asynchronous=asynchronous)
+        reason = self._strategy.unsuitable(function=named(fn), asynchronous=is_async(chosen))
         if reason:
             raise Unsuitable(reason)
-        if asynchronous and (native or self._strategy.isolation is Isolation.NONE):
-            return _collecting_async(chosen) if collect else chosen
-        task = Blocking(chosen) if asynchronous else chosen
-        return Collecting(task) if collect else task
+        task: Callable[[Any], Any] = Collecting(chosen) if collects else chosen
+        return task if native or self._strategy.isolation is Isolation.NONE else adapted(task)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +140,7 @@ class Workload:
             return call(pool, fn, fresh, timeout=timeout, cost=cost, async_fn=async_fn)
 
         return cls(
-            name=function_name(fn),
+            name=named(fn),
             run=run,
             items=listed,
             ordered=ordered,
@@ -155,11 +152,11 @@ class Workload:
     @classmethod
     def of_call(cls, call: Callable[[WorkPool], Any], **common: Any) -> Workload:
         """A pipeline of the user's own: ``call(pool)``."""
-        if not callable(call) or is_asynchronous(call):
+        if not callable(call) or is_async(call):
             raise UsageError(
-                f"parallel.measure takes a plain function of the pool, not {function_name(call)}"
+                f"parallel.measure takes a plain function of the pool, not {named(call)}"
             )
-        return cls(name=function_name(call), run=lambda pool, _: call(pool), **_checked(common))
+        return cls(name=named(call), run=lambda pool, _: call(pool), **_checked(common))
 
     def prepare(self) -> Any:
         """Run ``setup``; the items of the next round."""
@@ -221,31 +218,6 @@ class Workload:
             if found.difference is None:
                 found = compare("equal= said that the results differ", "they are the same by our own rule")
         return found
-
-
-def is_asynchronous(fn: Any) -> bool:
-    """True for a coroutine function, also behind a partial, a method or a callable object."""
-    while isinstance(fn, partial):
-        fn = fn.func
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004 - not a test for callability
-
-
-def function_name(fn: Any) -> str:
-    """What to call a function in a sentence."""
-    while isinstance(fn, partial):
-        fn = fn.func
-    name = str(getattr(fn, "__qualname__", None) or type(fn).__qualname__)
-    return name.rpartition("<locals>.")[2].replace("<lambda>", "the lambda")
-
-
-def _collecting_async(fn: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
-    async def collected(item: Any) -> Any:
-        try:
-            return await fn(item)
-        except Exception as error:  # noqa: BLE001 - on_error="collect" is for every error of a task
-            return error
-
-    return collected
 
 
 def _collects(on_error: Any) -> bool:

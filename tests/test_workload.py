@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from pytest_parallelism.errors import ItemsChanged, NotRepeatable, Unsuitable, UsageError, WrongResult
 from pytest_parallelism.measurement import Kind
 from pytest_parallelism.strategy import Isolation, Strategy
-from pytest_parallelism.workload import Workload, WorkPool, function_name, is_asynchronous
+from pytest_parallelism.workload import Workload, WorkPool
 
 
 class FakePool:
@@ -237,29 +236,3 @@ class TestTruth:
     def test_a_result_that_has_not_run_yet_is_refused(self, lazy: Any) -> None:
         with pytest.raises(UsageError, match="returns a generator, which has not run yet"):
             Workload.of_call(lambda pool: lazy).check_repeats(lazy, lazy)
-
-
-class AsyncCallable:
-    async def __call__(self, x: int) -> int:
-        return x
-
-
-@pytest.mark.parametrize(
-    ("fn", "expected"),
-    [
-        (double, False),
-        (double_later, True),
-        (partial(double_later), True),
-        (AsyncCallable(), True),
-        (len, False),
-    ],
-)
-def test_coroutine_functions_are_known_in_any_dress(fn: Any, expected: bool) -> None:
-    assert is_asynchronous(fn) is expected
-
-
-def test_functions_have_names_in_sentences() -> None:
-    assert function_name(double) == "double"
-    assert function_name(partial(double, 1)) == "double"
-    assert function_name(AsyncCallable()) == "AsyncCallable"
-    assert "lambda" in function_name(lambda x: x)

@@ -81,4 +81,5 @@ def named(fn: Any) -> str:
     """How sentences call a function."""
     while isinstance(fn, (functools.partial, Wrapper)):
         fn = fn.func if isinstance(fn, functools.partial) else fn.fn
-    return getattr(fn, "__name__", type(fn).__name__)
+    name: str = getattr(fn, "__name__", type(fn).__name__)
+    return name.replace("<lambda>", "the lambda")
