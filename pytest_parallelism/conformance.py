@@ -109,12 +109,16 @@ def _die(how: str, item: int) -> int:
 
 
 def _meet(folder: str, workers: int, patience: float, ticket: int) -> tuple[int, int, bool]:
-    """Waits for the others of its group of ``workers`` tickets; who ran it, and whether they came."""
+    """Waits for the others of its group of ``workers`` tickets; who ran it, and whether they came.
+
+    It then stays a moment, in which a worker too many takes the next ticket and is seen.
+    """
     Path(folder, str(ticket)).touch()
     needed = (ticket // workers + 1) * workers
     end = time.monotonic() + patience
     while (came := len(os.listdir(folder))) < needed and time.monotonic() < end:  # noqa: PTH208  # polled: no object an entry
         time.sleep(0.001)
+    time.sleep(0.03)
     return os.getpid(), threading.get_ident(), came >= needed
 
 

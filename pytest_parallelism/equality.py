@@ -19,6 +19,8 @@ from typing import Any
 
 __all__ = ["Comparison", "Difference", "compare", "compare_unordered"]
 
+__tracebackhide__ = True  # pytest shows the user's lines, not these
+
 _OBJECTS_EQ: Any = object.__eq__
 _SHOWN = 80
 """Characters of a value that a difference shows."""
@@ -142,19 +144,20 @@ class _Walk:
         return self._by_operator(left, right, path)
 
     def _by_operator(self, left: Any, right: Any, path: str) -> Difference | None:
-        if _has_own_eq(type(left)) or _has_own_eq(type(right)):
-            if _truth(left == right):
-                return None
-            if _is_nan(left) and _is_nan(right):
-                return None
-            return _difference(path, left, right)
+        own = _has_own_eq(type(left)) or _has_own_eq(type(right))
+        said = _said_equal(left, right) if own else None
+        if said or (_is_nan(left) and _is_nan(right)):
+            return None
         if type(left) is not type(right):
             return _difference(path, left, right)
-        attributes = _attributes(left), _attributes(right)
-        if attributes[0] is None or attributes[1] is None:
+        # Also where its own == says no: that may be for a NaN, or for an array, among the attributes.
+        ours, theirs = _attributes(left), _attributes(right)
+        if (ours or (ours is not None and not own)) and theirs is not None:
+            return self.mappings(ours, theirs, path, form=".{}")
+        if said is None:
             self.unchecked.add(_type_name(left))
             return None
-        return self.mappings(attributes[0], attributes[1], path, form=".{}")
+        return _difference(path, left, right)
 
     def exceptions(self, left: BaseException, right: BaseException, path: str) -> Difference | None:
         if type(left) is not type(right):
@@ -162,7 +165,7 @@ class _Walk:
         return self.differ(left.args, right.args, f"{path}.args")
 
     def sequences(self, left: Sequence[Any], right: Sequence[Any], path: str) -> Difference | None:
-        if type(left) is not type(right) and not _truth(left[:0] == right[:0]):
+        if type(left) is not type(right) and not _said_equal(left[:0], right[:0]):
             return _difference(path, left, right)  # a list and a tuple are never equal
         for i, (a, b) in enumerate(zip(left, right, strict=False)):
             found = self.differ(a, b, f"{path}[{i}]")
@@ -199,6 +202,8 @@ class _Walk:
     def dataclasses(self, left: Any, right: Any, path: str) -> Difference | None:
         if type(left) is not type(right):
             return _difference(path, left, right)
+        if _said_equal(left, right):
+            return None
         compared = [f.name for f in fields(left) if f.compare]
         return self.mappings(
             {n: getattr(left, n) for n in compared}, {n: getattr(right, n) for n in compared}, path, ".{}"
@@ -256,11 +261,16 @@ def _has_own_eq(kind: type) -> bool:
     return own is not _OBJECTS_EQ
 
 
-def _truth(value: Any) -> bool:
+def _said_equal(left: Any, right: Any) -> bool | None:
+    """What ``==`` says; None where it raises or gives no truth."""
     try:
-        return bool(value)
-    except (ValueError, TypeError):  # an array-like that gives one answer an element
-        return bool(value.all())
+        said = left == right
+        try:
+            return bool(said)
+        except Exception:  # noqa: BLE001 - an array-like gives one answer an element, and refuses bool()
+            return bool(said.all())
+    except Exception:  # noqa: BLE001 - a user's __eq__ may raise anything, and must not end the comparison
+        return None
 
 
 def _is_nan(x: Any) -> bool:

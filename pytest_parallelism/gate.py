@@ -269,6 +269,8 @@ def _contended(measurement: Measurement, summary: Summary, *, gil: bool) -> floa
 def _beyond_machine(gate: Gate, measurement: Measurement, summary: Summary, *, passed: bool) -> str | None:
     """Why this machine cannot judge the claim: fewer cores than workers, and CPU work to fill them."""
     workers, cores = measurement.workers, measurement.usable_cores
+    if gate.as_speedup(workers) > workers and not passed:
+        return f"{workers} workers cannot reach it on any machine, and the worker count is this machine's"
     if workers <= cores:
         return None
     if summary.kind is Kind.CPU:

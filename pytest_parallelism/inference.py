@@ -206,7 +206,7 @@ def _critical_rank(size: int, alpha: float) -> int:
 
 def _rank_sum_distribution(size: int) -> Floats:
     """P(W = w) for the sum W of the ranks 1 .. size, each taken with probability one half."""
-    chance = np.zeros(size * (size + 1) // 2 + 1)
+    chance: Floats = np.zeros(size * (size + 1) // 2 + 1)
     chance[0] = 1.0
     for rank in range(1, size + 1):
         taken = np.zeros_like(chance)

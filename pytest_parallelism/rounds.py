@@ -13,14 +13,14 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .errors import WorkersMissing
+from .errors import WorkersMissing, WrongResult
 from .measurement import Measurement, Pair, Round
 from .resources import Cores, Meter, environment, memory, reset_peak, thread_count, tracing
 from .strategy import Counts, HasAmbient, HasInfo, HasPids, Pool, Strategy, StrategyOptions
-from .workload import Workload, WorkPool
+from .workload import Workload, WorkPool, refuse_lazy
 
 __all__ = ["Plan", "check", "measure"]
 
@@ -32,7 +32,9 @@ MIN_PAIRS_LONG = 3
 """… but for a workload so long that five pairs alone would exceed it."""
 MAX_PARALLEL_ROUNDS = 8
 WARM_UP_SHARE = 0.03
-"""Share of the budget for warm-up pairs after the first (auto-batching and caches settle)."""
+"""Share of the budget for warm-up pairs after the first parallel round (auto-batching and caches settle)."""
+DEFAULT_WARM_UP = 10.0
+"""Seconds that stand for the budget where there is none."""
 CHECK_SHARE = 0.01
 """Share of the time that later result checks may take; the first and the last result are always checked."""
 CACHED = 2.0
@@ -64,6 +66,8 @@ class Plan:
     max_time: float | None
     options: StrategyOptions = field(default_factory=StrategyOptions)
     notify: Callable[[Sequence[Pair]], object] = len
+    inspect: Callable[[Sequence[Callable[..., Any]]], object] = len
+    """Called once with the functions that the first round maps, outside the clocks."""
     clock: Clock = time.perf_counter
 
     @property
@@ -132,6 +136,8 @@ class _Point:
         self.started = plan.clock()
         self.stack = ExitStack()
         self.check_seconds = 0.0
+        self.sequential_seconds = 0.0
+        self.pairs_begun = self.started
         self.pairs: list[Pair] = []
         self.unchecked: set[str] = set()
         # Two results are alive at most: the reference and the latest, or the one being made.
@@ -142,7 +148,9 @@ class _Point:
         with ExitStack() as stack:
             stack.enter_context(_frozen_heap())
             stack.enter_context(_native_threads(self.plan.options.native_threads))
-            pool = stack.enter_context(self.plan.baseline.open(1, self.plan.options))
+            # The user's options= are for the strategy; the baseline has none.
+            options = replace(self.plan.options, extra={})
+            pool = stack.enter_context(self.plan.baseline.open(1, options))
             meter = stack.enter_context(Meter(lambda: ()))
             self.sequential = _Arm(self.workload, pool, self.plan.baseline, meter, self.clock)
             self.stack = stack.pop_all()
@@ -152,10 +160,15 @@ class _Point:
         return self.stack.__exit__(*error)
 
     def check(self) -> tuple[str, Any]:
-        self.reference = self.sequential.round()[1]
+        self._first_round()
         with self._opened() as parallel:
             self.result = parallel.round()[1]
-        self._compare()
+        try:
+            self._compare()
+        except WrongResult:
+            # Perhaps it is not the strategy: a workload that does not repeat is named as that.
+            self.workload.check_repeats(self.reference, self.sequential.round()[1])
+            raise
         return self._result_word(), self.result
 
     def measure(self) -> tuple[Measurement, Any]:
@@ -167,6 +180,7 @@ class _Point:
             repeats = self._warm_up(parallel)
             pids = _pids(parallel.pool)
             reset_peak(pids)
+            self.pairs_begun = self.clock()
             while not self._enough():
                 self._add_pair(parallel, repeats)
             if self.result is None:  # the last pair ended with its sequential round
@@ -201,19 +215,28 @@ class _Point:
             chunk_size=workload.chunk_size,
             kind=workload.kind,
             switches=(sum(u.voluntary_switches for u in usages), sum(u.involuntary_switches for u in usages)),
-            notes=tuple(self._notes(first)),
+            notes=tuple(self._notes(first, parallel)),
             **facts,
         )
 
     def _sequential_twice(self) -> Round:
         """The reference result, once the workload has shown that it repeats and leaves its items alone."""
-        items = self.workload.prepare()
-        before = self.workload.fingerprints(items)
-        first, self.reference = self.sequential.run(items)
-        self.workload.check_unchanged(items, before)
-        del items
-        again = self.sequential.round()[1]
+        first = self._first_round()
+        second, again = self.sequential.round()
         self.unchecked |= self.workload.check_repeats(self.reference, again).unchecked
+        self.sequential_seconds = second.seconds
+        return first
+
+    def _first_round(self) -> Round:
+        workload, view = self.workload, self.sequential.view
+        items = workload.prepare()
+        before = workload.fingerprints(items)
+        view.functions = []
+        first, self.reference = self.sequential.run(items)
+        self.plan.inspect(view.functions)
+        view.functions = None
+        workload.check_unchanged(items, before)
+        refuse_lazy(self.reference)
         return first
 
     @contextmanager
@@ -231,14 +254,14 @@ class _Point:
 
     def _warm_up(self, parallel: _Arm) -> int:
         """Run what no pair shall hold; the parallel rounds that each sequential one gets."""
-        self._parallel_round(parallel)
-        limit = WARM_UP_SHARE * (self.plan.max_time or 0.0)
+        sequential, once = self.sequential_seconds, self._parallel_round(parallel).seconds
+        limit = WARM_UP_SHARE * (self.plan.max_time or DEFAULT_WARM_UP)
         begun = self.clock()
-        while True:
+        # A round that is long beside the budget is warm after the one above.
+        while self.clock() - begun + sequential + once < limit:
             pair = self._pair(parallel, 1, sequential_first=True)
-            if self.clock() - begun + 2 * _block_seconds(pair) > limit:
-                break
-        ratio = pair.sequential.seconds / pair.parallel_seconds
+            sequential, once = pair.sequential.seconds, pair.parallel_seconds
+        ratio = sequential / once
         # The variance of a pair's ratio is least for its cost where the rounds are as many as sqrt(ratio).
         return min(MAX_PARALLEL_ROUNDS, max(1, round(math.sqrt(ratio))))
 
@@ -269,10 +292,13 @@ class _Point:
         if limit is None:
             return self.plan.decide(self.pairs)
         block = statistics.fmean(_block_seconds(p) for p in self.pairs)
-        least = MIN_PAIRS if MIN_PAIRS * block <= limit else MIN_PAIRS_LONG
+        spent = self.pairs_begun - self.started
+        least = MIN_PAIRS if spent + MIN_PAIRS * block <= limit else MIN_PAIRS_LONG
         if len(self.pairs) < least:
             return False
-        return self.clock() - self.started + block > limit or self.plan.decide(self.pairs)
+        # A last result may have to be made to be checked, after a pair that ends with its sequential round.
+        coming = block + self.pairs[-1].parallel_seconds
+        return self.clock() - self.started + coming > limit or self.plan.decide(self.pairs)
 
     def _compare(self) -> None:
         begun = self.clock()
@@ -283,7 +309,12 @@ class _Point:
     def _result_word(self) -> str:
         return "unchecked" if self.unchecked else "equal"
 
-    def _notes(self, first: Round) -> Iterator[str]:
+    def _notes(self, first: Round, parallel: _Arm) -> Iterator[str]:
+        if not parallel.view.used and not isinstance(parallel.pool, HasAmbient):
+            yield (
+                f"the workload used neither pool.map nor pool.executor: what was measured is not "
+                f"{self.plan.strategy.name} but its own way to run on {parallel.view.workers} workers"
+            )
         later = statistics.median(p.sequential.seconds for p in self.pairs)
         if first.seconds > CACHED * later and first.seconds - later > _NOTABLE:
             yield (

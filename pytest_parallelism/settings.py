@@ -41,9 +41,12 @@ class Claims:
     everywhere: float | None = None
     by_workers: Mapping[WorkerCount, float] = field(default_factory=dict)
 
-    def of(self, requested: WorkerCount, workers: int) -> float | None:
-        """The number claimed for a point, None where nothing is claimed."""
-        for key in (requested, workers):
+    def of(self, requested: WorkerCount, workers: int, words: Iterable[str] = ()) -> float | None:
+        """The number claimed for a point, None where nothing is claimed.
+
+        ``words``: those among the worker counts (``"max"``) that mean the same number here.
+        """
+        for key in (requested, workers, *words):
             if key in self.by_workers:
                 return self.by_workers[key]
         return self.everywhere if workers > 1 else None
@@ -69,7 +72,11 @@ class Settings:
 
         Raises `UsageError` for the first value that is wrong.
         """
-        return cls(**{name: _PARSERS[name](raw, where) for name, (where, raw) in values.items()})
+        parsed = {name: _PARSERS[name](raw, where) for name, (where, raw) in values.items()}
+        for name in ("min_speedup", "min_efficiency"):
+            if name in parsed:
+                _check_reachable(name, parsed[name], (), values[name][0])
+        return cls(**parsed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +141,7 @@ def _check_claims(marker: MarkerArguments) -> None:
     for what, claims in (("min_speedup", marker.min_speedup), ("min_efficiency", marker.min_efficiency)):
         if claims is None:
             continue
-        _check_reachable(what, claims, explicit)
+        _check_reachable(what, claims, explicit, f"{_MARKER}: {what}")
         strangers = [k for k in claims.by_workers if k not in marker.workers]
         if strangers and len(explicit) == len(marker.workers):
             raise UsageError(
@@ -143,14 +150,14 @@ def _check_claims(marker: MarkerArguments) -> None:
             )
 
 
-def _check_reachable(what: str, claims: Claims, counts: Iterable[int]) -> None:
+def _check_reachable(what: str, claims: Claims, counts: Iterable[int], where: str) -> None:
     asked = [(n, claims.everywhere) for n in counts if n > 1 and claims.everywhere is not None]
     asked += [(n, claim) for n, claim in claims.by_workers.items() if isinstance(n, int)]
     for workers, claim in asked:
         most = workers if what == "min_speedup" else 1
         if claim > most:
             raise UsageError(
-                f"{_MARKER}: {what} of {claim:g} with {workers} workers is more than any machine can reach "
+                f"{where} of {claim:g} with {workers} workers is more than any machine can reach "
                 f"({most}): ask for less, or give one number a worker count such as {{4: 2.5}}"
             )
 

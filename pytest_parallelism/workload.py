@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +16,9 @@ from .envelope import Collecting, adapted, is_async, named
 from .equality import Comparison, compare, compare_unordered
 from .errors import ItemsChanged, NotRepeatable, Unsuitable, UsageError, WrongResult
 from .measurement import Kind
-from .strategy import HasExecutor, Isolation, Pool, Strategy
+from .strategy import Counts, HasExecutor, Isolation, Pool, Strategy
 
-__all__ = ["WorkPool", "Workload"]
+__all__ = ["WorkPool", "Workload", "refuse_lazy"]
 
 __tracebackhide__ = True  # pytest shows the user's lines, not these
 
@@ -31,6 +31,10 @@ class WorkPool:
     def __init__(self, pool: Pool, strategy: Strategy) -> None:
         self._pool = pool
         self._strategy = strategy
+        self.used = False
+        """True once the workload has used ``map`` or ``executor``."""
+        self.functions: list[Callable[..., Any]] | None = None
+        """The functions mapped, where somebody wants to know."""
 
     @property
     def workers(self) -> int:
@@ -46,6 +50,7 @@ class WorkPool:
     def executor(self) -> Executor:
         """A ``concurrent.futures.Executor`` on these workers, where the strategy can."""
         if isinstance(self._pool, HasExecutor):
+            self.used = True
             return self._pool.executor
         raise Unsuitable(
             f"{self.strategy} has no concurrent.futures executor, and this workload asks for one"
@@ -70,9 +75,14 @@ class WorkPool:
         dearest items start first. ``async_fn`` is what event-loop strategies run instead of ``fn``.
         ``ordered=False`` says that the caller does not need the order; results are compared without it.
         """
+        self.used = True
+        if self.functions is not None:
+            self.functions.append(fn)
         task = self._task(fn, async_fn, on_error)
         todo: Sequence[Any] = items if isinstance(items, (list, tuple)) else list(items)
-        send = partial(self._pool.map, chunk_size=_chunk_size(chunk_size), timeout=_seconds(timeout))
+        # A limit that is meant for the parallel map would end the longer sequential one.
+        limit = None if self._strategy.counts is Counts.ONE else _seconds(timeout)
+        send = partial(self._pool.map, chunk_size=_chunk_size(chunk_size), timeout=limit)
         if cost is None or self._strategy.isolation is Isolation.NONE:
             return send(task, todo)
         dearest_first = sorted(range(len(todo)), key=lambda i: -cost(todo[i]))
@@ -153,9 +163,7 @@ class Workload:
     def of_call(cls, call: Callable[[WorkPool], Any], **common: Any) -> Workload:
         """A pipeline of the user's own: ``call(pool)``."""
         if not callable(call) or is_async(call):
-            raise UsageError(
-                f"parallel.measure takes a plain function of the pool, not {named(call)}"
-            )
+            raise UsageError(f"parallel.measure takes a plain function of the pool, not {named(call)}")
         return cls(name=named(call), run=lambda pool, _: call(pool), **_checked(common))
 
     def prepare(self) -> Any:
@@ -163,11 +171,14 @@ class Workload:
         fresh = self.setup() if self.setup else None
         if self.items is None or fresh is None:
             return self.items
-        if not isinstance(fresh, Iterable):
+        listed = None if isinstance(fresh, (str, bytes)) or not isinstance(fresh, Iterable) else list(fresh)
+        if listed is None or len(listed) != len(self.items):
+            found = repr(fresh) if listed is None else f"{len(listed)} items"
             raise UsageError(
-                f"setup= returned {fresh!r} ({type(fresh).__name__}): it must return fresh items or None"
+                f"setup= returned {found}: it must return None or as many fresh items as there are, "
+                f"{len(self.items)}"
             )
-        return list(fresh)
+        return listed
 
     def clean(self) -> None:
         """Run ``teardown``."""
@@ -189,7 +200,6 @@ class Workload:
 
     def check_repeats(self, first: Any, second: Any) -> Comparison:
         """Raise `NotRepeatable` where two sequential results differ."""
-        _refuse_lazy(first)
         found = self._compare(first, second)
         if found.difference:
             raise NotRepeatable(
@@ -290,9 +300,10 @@ def _fingerprint(item: Any) -> bytes | None:
     return digest.digest()
 
 
-def _refuse_lazy(result: Any) -> None:
+def refuse_lazy(result: Any) -> None:
+    """Raise `UsageError` for a result that is still to be worked out: generators, iterators, coroutines."""
     first = result[0] if isinstance(result, list) and result else result
-    if inspect.isgenerator(first) or inspect.iscoroutine(first) or inspect.isasyncgen(first):
+    if isinstance(first, Iterator) or inspect.iscoroutine(first) or inspect.isasyncgen(first):
         raise UsageError(
             f"the workload returns a {type(first).__name__}, which has not run yet: return what it yields"
         )

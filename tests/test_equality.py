@@ -6,6 +6,7 @@ import math
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,36 @@ class Stubborn:
     __hash__ = None  # type: ignore[assignment]  # as Python does for a class with __eq__ alone
 
 
+@dataclass
+class ByName:
+    """A dataclass with an equality of its own."""
+
+    name: str
+    made: float = 0.0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByName) and self.name == other.name
+
+    __hash__ = None  # type: ignore[assignment]  # as Python does for a class with __eq__ alone
+
+
+class Touchy:
+    """Its == gives what has no truth."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> Any:
+        return np.array([True, False])
+
+    __hash__ = None  # type: ignore[assignment]  # as Python does for a class with __eq__ alone
+
+
 SAME = [
+    (ByName("a", 1.0), ByName("a", 2.0)),
+    (SimpleNamespace(x=NAN), SimpleNamespace(x=NAN)),
+    (SimpleNamespace(x=np.array([1, 2])), SimpleNamespace(x=np.array([1, 2]))),
+    (Touchy([1]), Touchy([1])),
     (1, 1),
     (1, 1.0),
     (NAN, NAN),
@@ -65,6 +95,9 @@ SAME = [
     ([], []),
 ]
 DIFFERENT = [
+    (ByName("a"), ByName("b"), ".name"),
+    (SimpleNamespace(x=np.array([1, 2])), SimpleNamespace(x=np.array([1, 3])), ".x[1]"),
+    (Touchy([1]), Touchy([2]), ".value[0]"),
     (1, 2, ""),
     ([1, 2, 3], [1, 9, 3], "[1]"),
     ([1, 2], [1, 2, 3], ""),

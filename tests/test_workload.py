@@ -14,7 +14,7 @@ import pytest
 from pytest_parallelism.errors import ItemsChanged, NotRepeatable, Unsuitable, UsageError, WrongResult
 from pytest_parallelism.measurement import Kind
 from pytest_parallelism.strategy import Isolation, Strategy
-from pytest_parallelism.workload import Workload, WorkPool
+from pytest_parallelism.workload import Workload, WorkPool, refuse_lazy
 
 
 class FakePool:
@@ -172,7 +172,7 @@ class TestSetup:
             calls.append("setup")
             return iter([5, 6])
 
-        workload = Workload.of_map(double, [1], setup=setup, teardown=lambda: calls.append("teardown"))
+        workload = Workload.of_map(double, [1, 2], setup=setup, teardown=lambda: calls.append("teardown"))
         assert workload.run(view(), workload.prepare()) == [10, 12]
         workload.clean()
         assert calls == ["setup", "teardown"]
@@ -182,8 +182,9 @@ class TestSetup:
         assert workload.prepare() == [1]
 
     def test_setup_that_returns_something_else_is_refused(self) -> None:
-        with pytest.raises(UsageError, match=r"setup= returned 3 \(int\)"):
-            Workload.of_map(double, [1], setup=lambda: 3).prepare()
+        for wrong, said in [(3, "3"), ("ab", "'ab'"), ([], "0 items"), ([1, 2, 3], "3 items")]:
+            with pytest.raises(UsageError, match=f"setup= returned {said}: it must return None or as many"):
+                Workload.of_map(double, [1, 2], setup=lambda found=wrong: found).prepare()
 
 
 class TestTruth:
@@ -235,4 +236,8 @@ class TestTruth:
     @pytest.mark.parametrize("lazy", [(x for x in "ab"), [(x for x in "ab")]])
     def test_a_result_that_has_not_run_yet_is_refused(self, lazy: Any) -> None:
         with pytest.raises(UsageError, match="returns a generator, which has not run yet"):
-            Workload.of_call(lambda pool: lazy).check_repeats(lazy, lazy)
+            refuse_lazy(lazy)
+
+    def test_so_is_an_iterator(self) -> None:
+        with pytest.raises(UsageError, match="returns a map, which has not run yet"):
+            refuse_lazy(map(double, [1]))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["parallel", "parallel_strategy", "parallel_workers", "state"]
 
+__tracebackhide__ = True  # pytest shows the user's lines, not these
 MARK = "parallel_strategies"
 OURS = frozenset({"parallel_strategy", "parallel_workers"})
 """What the fixture ``parallel`` asks for. Its own name may be a parameter or a fixture of the user's."""
@@ -68,7 +69,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if wanted or any(mark.name == MARK for mark in metafunc.definition.own_markers):
         from .collect import parametrize
 
-        parametrize(metafunc, state(metafunc.config))
+        try:
+            current = state(metafunc.config)
+        except pytest.UsageError as error:
+            sentence = str(error)
+        else:
+            return parametrize(metafunc, current)
+        pytest.fail(sentence, pytrace=False)
+    return None
 
 
 @pytest.hookimpl(trylast=True)
@@ -79,13 +87,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         settle(config, items)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if STATE in session.config.stash:
+        state(session.config).expect(session.items)
+
+
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:
     return state(config).announcement(items) if STATE in config.stash else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if OURS.isdisjoint(getattr(item, "fixturenames", ())) and any(m.name == MARK for m in item.own_markers):
+    ours = not OURS.isdisjoint(getattr(item, "fixturenames", ()))
+    if ours or any(mark.name == MARK for mark in item.own_markers):
         from .collect import misused
 
         if (reason := misused(item)) is not None:
@@ -106,7 +120,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     return result
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if STATE in item.config.stash:
@@ -126,6 +140,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         from .printing import print_report
 
         print_report(terminalreporter, state(config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    if STATE in config.stash:
+        from .curves import block
+
+        output_json["parallelism"] = block(state(config).entries.values())
 
 
 class _Reports:

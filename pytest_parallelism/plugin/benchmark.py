@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["claim", "drop", "hide_table", "only_ours", "put", "run_plainly", "why_not_measured"]
+__all__ = ["claim", "drop", "forget", "hide_table", "only_ours", "put", "run_plainly", "why_not_measured"]
 
 
 def why_not_measured(benchmark: Any) -> str | None:
@@ -39,9 +39,6 @@ def run_plainly(benchmark: Any, call: Any) -> Any:
 
 def put(benchmark: Any, *, group: str, seconds: Sequence[float], extra: Mapping[str, Any]) -> None:
     """Make the record: wall seconds of the parallel rounds, and our figures beside them."""
-    session = _session(benchmark)
-    if session is not None:  # a repeated test (pytest-rerunfailures) replaces its record
-        session[:] = [b for b in session if b.fullname != benchmark.fullname]
     benchmark.group = benchmark.group or group
     stats = benchmark._make_stats(1)
     for value in seconds:
@@ -52,9 +49,14 @@ def put(benchmark: Any, *, group: str, seconds: Sequence[float], extra: Mapping[
 def drop(benchmark: Any) -> None:
     """Take the record back: the test has failed for another reason than a missed gate."""
     benchmark.has_error = True
+    forget(benchmark)
+
+
+def forget(benchmark: Any) -> None:
+    """Remove what this test has stored: it has failed, or is repeated (pytest-rerunfailures)."""
     session = _session(benchmark)
-    if session is not None and getattr(benchmark, "stats", None) in session:
-        session.remove(benchmark.stats)
+    if session is not None:
+        session[:] = [b for b in session if b.fullname != benchmark.fullname]
 
 
 def only_ours(config: pytest.Config) -> bool:

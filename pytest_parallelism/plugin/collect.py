@@ -18,7 +18,7 @@ from ..strategy import Counts, Strategy
 if TYPE_CHECKING:
     from .session import State
 
-__all__ = ["Point", "mentions_coroutines", "misused", "parametrize", "points_of", "settle"]
+__all__ = ["Point", "hosted", "mentions_coroutines", "misused", "parametrize", "points_of", "settle"]
 
 _MARK = "parallel_strategies"
 _OURS = frozenset({"parallel_strategy", "parallel_workers"})
@@ -100,6 +100,8 @@ def _gates(
         if strategy in strategies
         and (settings.workers or workers in {n for _, n in _counts(strategy, m.workers, cores)})
     ]
+    written = [w for m in naming for w in m.workers if w in ("max", "max-1")]
+    words = [str(w) for w in written if resolve_workers([w], cores)[0][1] == workers]
     reachable: tuple[tuple[Literal["speedup", "efficiency"], float], ...]
     reachable = (("speedup", float(workers)), ("efficiency", 1.0))
     for metric, most in reachable:
@@ -107,12 +109,13 @@ def _gates(
         sources: list[tuple[Claims | None, str]] = [(getattr(m, key), m.require) for m in naming]
         sources.append((getattr(settings, key), "all"))
         stated = _first((claims, require) for claims, require in sources if claims is not None)
-        claim = stated[0].of(requested, workers) if stated else None
+        claim = stated[0].of(requested, workers, words) if stated else None
         if stated is None or claim is None:
             continue
-        if claim > most and isinstance(requested, int) and requested in stated[0].by_workers:
+        if claim > most and isinstance(requested, int):
             raise UsageError(
-                f"{key} of {claim:g} with {workers} workers is more than any machine can reach: ask for less"
+                f"{key} of {claim:g} with {workers} workers is more than any machine can reach ({most:g}): "
+                f"ask for less, or give the number a worker count such as {{4: 2.5}}"
             )
         yield Gate(metric=metric, claim=claim, require="any" if stated[1] == "any" else "all")
 
@@ -148,8 +151,11 @@ def parametrize(metafunc: pytest.Metafunc, state: State) -> None:
             state.cores.usable,
             asynchronous=mentions_coroutines(metafunc.function, metafunc.cls),
         )
+        sentence = ""
     except UsageError as error:
-        pytest.fail(f"{where}: {error}", pytrace=False)
+        sentence = f"{where}: {error}"
+    if sentence:  # outside of the except block, so that no traceback of the UsageError is shown
+        pytest.fail(sentence, pytrace=False)
     state.points[where] = {(p.strategy.name, p.requested): p for p in points}
     metafunc.parametrize(
         ("parallel_strategy", "parallel_workers"),
@@ -163,7 +169,7 @@ def _marks(point: Point) -> list[pytest.MarkDecorator]:
 
 
 def _misuse(metafunc: pytest.Metafunc) -> str | None:
-    name = metafunc.function.__name__
+    name = metafunc.definition.name
     taken = _OURS.intersection(metafunc.fixturenames)
     if not taken:
         return (
@@ -190,22 +196,24 @@ def mentions_coroutines(function: Any, cls: type | None) -> bool:
 
     Decides whether the groups bring event-loop strategies along; naming such a strategy always does.
     """
-    code = inspect.unwrap(function).__code__
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:  # a partial, or another callable object
+        return False
     if any(inspect.iscode(c) and c.co_flags & inspect.CO_COROUTINE for c in code.co_consts):
         return True
     spaces = (getattr(function, "__globals__", {}), vars(cls) if cls else {})
-    found = (space.get(name) for name in code.co_names for space in spaces)
+    found = [space[name] for name in code.co_names for space in spaces if name in space]
+    # One dot deep: client.fetch, where client is of the module.
+    found += [inspect.getattr_static(owner, name, None) for owner in tuple(found) for name in code.co_names]
     return any(inspect.iscoroutinefunction(getattr(f, "__func__", f)) for f in found)
 
 
 def settle(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
     """What needs all items: the host's absence, and marks for other plugins."""
     ours = [item for item in items if _OURS.issubset(getattr(item, "fixturenames", ()))]
-    if ours and not (config.pluginmanager.hasplugin("benchmark") or config.getoption("codspeed", False)):
-        raise pytest.UsageError(
-            f"{ours[0].name.partition('[')[0]} uses the fixture parallel, which needs pytest-benchmark: "
-            f"remove -p no:benchmark"
-        )
+    # xdist turns a usage error of a worker into an internal one: there each test says it (`misused`).
+    if ours and not hosted(config) and not hasattr(config, "workerinput"):
+        raise pytest.UsageError(_no_host(ours[0]))
     if config.getoption("parallel_threads", None) is None:  # pytest-run-parallel is not there
         return
     for item in ours:
@@ -213,10 +221,29 @@ def settle(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
 
 
 def misused(item: pytest.Item) -> str | None:
-    """One sentence for an item that has the marker and cannot have the fixture (unittest)."""
-    if not isinstance(item, pytest.Function) or hasattr(item, "callspec"):
+    """One sentence for an item whose marker or fixture cannot work: known only once items are made."""
+    if not isinstance(item, pytest.Function):
+        return None
+    if _OURS.issubset(item.fixturenames) and not hosted(item.config):
+        return _no_host(item)
+    if any(mark.name == _MARK for mark in getattr(getattr(item, "callspec", None), "marks", ())):
+        return (
+            f"{item.name} has the marker {_MARK} on a pytest.param, where it comes too late to make points: "
+            f"put it on the function, the class or the module"
+        )
+    if not _OURS.isdisjoint(item.fixturenames) or all(mark.name != _MARK for mark in item.own_markers):
         return None
     return (
         f"{item.name} has the marker {_MARK}, but unittest.TestCase methods cannot take the fixture "
         f"parallel: write a plain test function or class"
     )
+
+
+def hosted(config: pytest.Config) -> bool:
+    """True where some plugin provides the fixture ``benchmark``."""
+    return config.pluginmanager.hasplugin("benchmark") or bool(config.getoption("codspeed", False))
+
+
+def _no_host(item: pytest.Item) -> str:
+    test = item.name.partition("[")[0]
+    return f"{test} uses the fixture parallel, which needs pytest-benchmark: remove -p no:benchmark"

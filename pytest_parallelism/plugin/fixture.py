@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -40,8 +39,11 @@ class Parallel:
         self._point = point
         self._state = state
         host.claim(benchmark)
+        host.forget(benchmark)
         self.used = False
         """True once map or measure was called."""
+        self.missed = False
+        """True once a gate was missed: a failure that keeps its record."""
         self.test = state.test_of(request.node, point)
         self.measurement: Measurement | None = None
         """What was measured; None before, and where this session measures nothing."""
@@ -70,7 +72,7 @@ class Parallel:
         """
         _only_known(arguments, _MAP_ARGUMENTS, "parallel.map")
         result: list[T] = self._run(
-            lambda: Workload.of_map(fn, items, **arguments, by_value=self._by_value()), warn_of=fn
+            lambda: Workload.of_map(fn, items, **arguments, by_value=self._by_value())
         )
         return result
 
@@ -85,11 +87,10 @@ class Parallel:
         result: T = self._run(lambda: Workload.of_call(call, **arguments, by_value=self._by_value()))
         return result
 
-    def _run(self, make: Callable[[], Workload], warn_of: Any = None) -> Any:
+    def _run(self, make: Callable[[], Workload]) -> Any:
         try:
             self._use()
             workload = make()
-            self._warn_of_weight(warn_of, workload.by_value)
             return self._measured(workload) if self.not_measured is None else self._checked(workload)
         except Unsuitable as error:
             pytest.skip(str(error))
@@ -119,7 +120,7 @@ class Parallel:
         self.summary = scaling.summarize(measurement, interval)
         if measurement.result == "unchecked":
             note = next(n for n in measurement.notes if n.startswith("results not wholly checked"))
-            warnings.warn(f"{self._point.id}: {note}", ParallelismWarning, stacklevel=4)
+            self._request.node.warn(ParallelismWarning(f"{self._point.id}: {note}"))
         self.store(())
         return result
 
@@ -139,6 +140,7 @@ class Parallel:
                 extra=point.options,
             ),
             notify=notify,
+            inspect=self._warn_of_weight,
         )
 
     def verdicts(self) -> list[tuple[gate.Gate, Verdict]]:
@@ -175,7 +177,7 @@ class Parallel:
 
     def drop(self) -> None:
         """Take the record back."""
-        self.measurement = None
+        self.measurement = self.stored = None
         host.drop(self._benchmark)
 
     def _by_value(self) -> tuple[ModuleType, ...]:
@@ -184,18 +186,18 @@ class Parallel:
         conftests = [
             p
             for p in manager.get_plugins()
-            if isinstance(p, ModuleType) and Path(p.__file__ or "").name == "conftest.py"
+            if isinstance(p, ModuleType) and Path(getattr(p, "__file__", None) or "").name == "conftest.py"
         ]
         module = getattr(self._request, "module", None)
         found = [m for m in (module, *conftests) if isinstance(m, ModuleType)]
         return tuple(m for m in found if sys.modules.get(m.__name__) is m)
 
-    def _warn_of_weight(self, fn: Any, by_value: tuple[ModuleType, ...]) -> None:
-        if fn is None or self._point.strategy.isolation not in (Isolation.PROCESS, Isolation.REMOTE):
+    def _warn_of_weight(self, functions: Sequence[Callable[..., Any]]) -> None:
+        if self._point.strategy.isolation not in (Isolation.PROCESS, Isolation.REMOTE):
             return
-        sentence = envelope.drag(fn, by_value)
-        if sentence:
-            warnings.warn(sentence, ParallelismWarning, stacklevel=5)
+        found = [envelope.drag(fn, self._by_value()) for fn in functions]
+        for sentence in dict.fromkeys(s for s in found if s):
+            self._request.node.warn(ParallelismWarning(sentence))
 
 
 _MEASURE_ARGUMENTS = ("setup", "teardown", "equal", "ordered", "kind", "size")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
+if TYPE_CHECKING:
     from ..settings import Settings
 
 __all__ = ["add", "anything_said", "read"]
@@ -71,8 +71,6 @@ def _said(config: pytest.Config, option: _Option) -> tuple[str, Any] | None:
         return "--parallel-" + option.name.replace("_", "-"), value
     try:
         value = config.getini(dest)
-    except ValueError as error:  # pytest's own complaint about a bool that is none
-        from ..errors import UsageError
-
-        raise UsageError(f"ini value {dest}: {error}") from None
+    except (ValueError, TypeError, pytest.UsageError) as error:  # pytest's own, which may not name the key
+        raise pytest.UsageError(f"ini value {dest}: {error}") from None
     return None if value in (None, "") else (f"ini value {dest}", value)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,12 +25,18 @@ if TYPE_CHECKING:
 
 __all__ = ["CARRIED", "RUN", "State"]
 
+__tracebackhide__ = True  # pytest shows the user's lines, not these
+
 RUN: pytest.StashKey[Parallel] = pytest.StashKey()
 """On an item: the fixture's object of its latest run."""
 
 CARRIED = "parallelism"
 """Attribute of a report that carries its entry."""
 
+_NOTHING = {
+    False: "the test did not call parallel.map or measure",
+    True: "the measurement ended in an error that the test expected",
+}
 _FAILING = {False: {Outcome.FAILED}, True: {Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_JUDGED}}
 
 
@@ -41,8 +46,20 @@ class _Family:
 
     waiting: set[str] = field(default_factory=set)
     """Node ids that may still reach it."""
+    skipped: int = 0
     verdicts: list[tuple[str, Verdict]] = field(default_factory=list)
     judged: bool = False
+    points: int = 0
+    """How many points the test has for this claim, selected or not."""
+
+    def verdict(self) -> Verdict:
+        """Of the family; where -k or a path has left points out, they might have reached it."""
+        found = judge_any(self.verdicts)
+        left_out = self.points - len(self.verdicts) - self.skipped
+        if found.outcome is not Outcome.FAILED or left_out <= 0:
+            return found
+        why = f"{found.sentence}; {left_out} more did not run"
+        return replace(found, outcome=Outcome.NOT_JUDGED, sentence=why)
 
     @property
     def open(self) -> bool:
@@ -73,7 +90,7 @@ class State:
         try:
             settings = options.read(config)
             extra = config.hook.pytest_parallelism_strategies(config=config)
-            known = load([strategy for found in extra for strategy in found])
+            known = load([strategy for found in extra for strategy in _listed(found)])
             if settings.strategies:
                 expand(settings.strategies, known)
         except UsageError as error:
@@ -91,8 +108,6 @@ class State:
     def announcement(self, items: Sequence[pytest.Item]) -> str | None:
         """One line: how many points, how long at most, on what."""
         points = [item for item in items if self.point_of(item) and not _skipped(item)]
-        for item in points:
-            self._expect(item)
         if not points:
             return None
         count = f"{len(points)} point" + "s" * (len(points) > 1)
@@ -104,7 +119,7 @@ class State:
         if self.settings.check:
             return "each run once, not timed"
         if self.settings.rounds:
-            return f"{self.settings.rounds} pairs each"
+            return f"{self.settings.rounds} pair" + "s" * (self.settings.rounds > 1) + " each"
         seconds = points * self.settings.max_time
         return f"up to {seconds / 60:.0f} min" if seconds >= 90 else f"up to {seconds:.0f} s"
 
@@ -149,18 +164,15 @@ class State:
         """Judge the gates of a test whose body has passed; fail it where one is missed."""
         run = item.stash.get(RUN, None)
         if run is not None and not run.used:
-            warnings.warn(
-                f"{item.name} uses the fixture parallel and measures nothing: "
-                f"call parallel.map(function, items) or parallel.measure(call)",
-                ParallelismWarning,
-                stacklevel=2,
-            )
+            sentence = "uses the fixture parallel and measures nothing: call parallel.map or parallel.measure"
+            item.warn(ParallelismWarning(f"{item.name} {sentence}"))
         if run is None or run.measurement is None:
             return
         verdicts = [v for g, found in run.verdicts() for v in self._settled(item, run, g, found)]
         run.store(verdicts)
         missed = [v.sentence for v in verdicts if v.outcome in _FAILING[self.settings.strict]]
         if missed:
+            run.missed = True
             pytest.fail("\n".join(missed), pytrace=False)
 
     def _settled(self, item: pytest.Item, run: Parallel, gate: Gate, found: Verdict) -> list[Verdict]:
@@ -176,47 +188,57 @@ class State:
         if family.waiting or not family.open:
             return []
         family.judged = True
-        return [judge_any(family.verdicts)]
+        return [family.verdict()]
 
     def finish(self, session: pytest.Session) -> None:
         """Judge the families whose last point was skipped or failed, so that no test could carry it."""
-        verdicts = [judge_any(family.verdicts) for family in self.families.values() if family.open]
+        ended = [f for f in self.families.values() if f.open and not f.waiting]  # not cut short by -x
+        verdicts = [family.verdict() for family in ended]
         self.unclaimed = [v for v in verdicts if v.outcome in _FAILING[self.settings.strict]]
         if self.unclaimed and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _expect(self, item: pytest.Item) -> None:
-        point = self.point_of(item)
-        assert point is not None
-        for gate in point.gates:
-            if gate.require == "any":
-                key = (self.test_of(item, point), gate.metric, point.workers)
-                self.families.setdefault(key, _Family()).waiting.add(item.nodeid)
+    def expect(self, items: Sequence[pytest.Item]) -> None:
+        """Note the families of the selected points, before any runs."""
+        for item in items:
+            point = self.point_of(item)
+            for gate in point.gates if point else ():
+                if point is None or gate.require == "all":
+                    continue
+                assert isinstance(item, pytest.Function)
+                kin = self.points[_function_id(item)].values()
+                family = self.families.setdefault(
+                    (self.test_of(item, point), gate.metric, point.workers), _Family()
+                )
+                family.points = sum(p.workers == point.workers and gate in p.gates for p in kin)
+                family.waiting.add(item.nodeid)
 
     def attach(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """Put the entry of a point on its report, which travels to xdist's controller."""
         point = self.point_of(item)
-        decisive = report.when == "call" or (report.when == "setup" and not report.passed)
-        if point is None or not decisive:
+        if point is None or (report.when != "call" and report.passed):
             return
+        run = item.stash.get(RUN, None)
+        if run is not None and not report.passed and not (report.when == "call" and run.missed):
+            run.drop()  # whatever failed after measuring: a later fixture, a subtest, a teardown
         entry = self._entry(item, point, report)
         if entry.status != "measured":
             for family in self.families.values():
+                family.skipped += item.nodeid in family.waiting
                 family.waiting.discard(item.nodeid)
         vars(report)[CARRIED] = entry.to_json()
 
     def _entry(self, item: pytest.Item, point: Point, report: pytest.TestReport) -> Entry:
         run = item.stash.get(RUN, None)
-        made, status, reason = None, "error" if report.when == "setup" else "failed", ""
-        if report.skipped:
+        made, status, reason = None, "failed" if report.when == "call" else "error", ""
+        if hasattr(report, "wasxfail") and report.skipped:
+            status, reason = "failed", f"as expected: {report.wasxfail}".rstrip(": ")
+        elif report.skipped:
             status, reason = "skipped", _skip_reason(report)
         elif run is not None and run.measurement is not None:
             status, made = "measured", run.stored
         elif run is not None and report.passed:
-            status, reason = (
-                "not measured",
-                run.not_measured or "the test did not call parallel.map or measure",
-            )
+            status, reason = "not measured", run.not_measured or _NOTHING[run.used]
         else:
             reason = _first_line(report)
         return Entry(
@@ -234,6 +256,18 @@ class State:
         """Take the entry from a report."""
         entry = Entry.from_json(vars(report)[CARRIED])
         self.entries[entry.nodeid] = entry
+
+
+def _listed(found: Any) -> list[Strategy]:
+    """What a conftest hook gave: a strategy, or some."""
+    if isinstance(found, Strategy):
+        return [found]
+    try:
+        return list(found)
+    except TypeError:
+        raise UsageError(
+            f"the hook pytest_parallelism_strategies gave {found!r}: it must return strategies"
+        ) from None
 
 
 def _function_id(item: pytest.Function) -> str:

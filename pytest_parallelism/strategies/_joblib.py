@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from ..envelope import start_worker
 from ..strategy import StrategyOptions
-from ._processes import bounded, end, hidden_main, lost
+from ._processes import bounded, end, hidden_main, lost, quiet_fork
 
 __all__ = ["Lasting", "LastingLoky", "LastingMultiprocessing", "LastingThreading"]
 
@@ -172,7 +172,7 @@ class LastingMultiprocessing(Lasting):
         if self._pool is None:
             args = (self.options.native_threads, _in_main())
             base: Any = super()
-            with hidden_main():
+            with hidden_main(), quiet_fork():
                 base.configure(
                     n_jobs=n_jobs, parallel=parallel, initializer=start_worker, initargs=args, **kwargs
                 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from ..envelope import enclose, pack, rendezvous, run, start_worker, unpack
 from ..strategy import StrategyOptions
 from ._chunks import Deadline
 from ._executors import ExecutorPool, Send
-from ._processes import Started, bounded, end, hidden_main, lost
+from ._processes import Started, bounded, end, hidden_main, lost, quiet_fork
 
 __all__ = ["ProcessesPool"]
 
@@ -82,7 +81,7 @@ class ProcessesPool(ExecutorPool):
     def start(self) -> None:
         """Starts the processes and proves that they run at once."""
         seconds = self._options.start_timeout
-        with hidden_main() if self._method != "fork" else contextlib.nullcontext():
+        with hidden_main() if self._method != "fork" else quiet_fork():
             seen = rendezvous(self._meet, self.workers, timeout=seconds, noun="processes")
         pids = {worker.pid for worker in seen}
         self._processes = [process for process in self._started.processes() if process.pid in pids]

@@ -9,13 +9,14 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from ..errors import WorkerLost
 
-__all__ = ["Started", "bounded", "descendants", "end", "fate", "hidden_main", "lost"]
+__all__ = ["Started", "bounded", "descendants", "end", "fate", "hidden_main", "lost", "quiet_fork"]
 
 _END_SECONDS = 5.0
 _FATE_SECONDS = 0.5
@@ -40,6 +41,17 @@ def hidden_main() -> Iterator[None]:
     finally:
         for name, value in hidden.items():
             setattr(main, name, value)
+
+
+@contextlib.contextmanager
+def quiet_fork() -> Iterator[None]:
+    """Forks without Python's warning (3.12 and later) that this process has other threads.
+
+    Whoever names fork has chosen it, other pytest plugins keep threads that sleep, and we start ours later.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        yield
 
 
 class Started:
