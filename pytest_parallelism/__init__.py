@@ -9,13 +9,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._version import __version__
-
 if TYPE_CHECKING:
     from .conformance import StrategyConformance
     from .errors import ParallelismError, ParallelismWarning
     from .measurement import Measurement, Verdict
     from .strategy import Counts, Isolation, Pool, Strategy, StrategyOptions
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Counts",

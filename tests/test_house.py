@@ -29,7 +29,6 @@ CHECKOUT = Path(__file__).parents[1]
 
 # A room is a module or folder directly under the package; to the right, what it may import.
 ARROWS = {
-    "_version": "",
     "errors": "",
     "measurement": "",
     "contention": "measurement",
@@ -49,7 +48,7 @@ ARROWS = {
     "record": "errors measurement scaling",
     "reports": "errors measurement contention inference scaling gate record",
     "conformance": "errors envelope strategy registry",
-    "__init__": "_version errors measurement strategy conformance",
+    "__init__": "errors measurement strategy conformance",
 }
 EVERYTHING = "plugin"
 

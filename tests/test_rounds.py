@@ -224,6 +224,11 @@ def test_a_workload_that_changes_its_items_is_never_measured() -> None:
     assert world.alive == 0
 
 
+def test_fresh_items_of_setup_may_be_changed() -> None:
+    workload = Workload.of_map(lambda x: x.append(1), [[0]], setup=lambda: [[0]])
+    assert World().measure(workload).result == "equal"
+
+
 def test_a_workload_that_does_not_repeat_is_never_measured() -> None:
     world = World()
     numbers = iter(range(100))

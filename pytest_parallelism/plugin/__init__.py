@@ -30,9 +30,7 @@ STATE: pytest.StashKey[State] = pytest.StashKey()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    from . import hookspecs
-
-    pluginmanager.add_hookspecs(hookspecs)
+    pluginmanager.add_hookspecs(_Hooks)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -148,6 +146,18 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         from .curves import block
 
         output_json["parallelism"] = block(state(config).entries.values())
+
+
+class _Hooks:
+    """Hooks of ours that a conftest.py or another plugin may implement."""
+
+    @staticmethod
+    def pytest_parallelism_strategies(config: pytest.Config) -> Any:
+        """More strategies for this session: one, or some. A name that is taken is an error.
+
+        Only conftest files that pytest loads at its start (beside the rootdir and the command line's
+        arguments) are asked.
+        """
 
 
 class _Reports:
