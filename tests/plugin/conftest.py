@@ -59,3 +59,41 @@ def _no_constant(name: str) -> float:
 def suite(pytester: pytest.Pytester) -> Suite:
     """An empty suite."""
     return Suite(pytester)
+
+
+CLOCK = """
+import time
+from dataclasses import replace
+
+from pytest_parallelism import rounds
+
+NOW = [0.0]
+SPEEDUP = {"threads": 1.31, "processes-fork": 1.9, "asyncio-threads": 1.0}
+
+
+class Turned(rounds._Arm):
+    '''An arm whose rounds take exactly what SPEEDUP says.'''
+
+    def run(self, items):
+        timed, result = super().run(items)
+        seconds = 0.1 / SPEEDUP.get(self.view.strategy, 1.0)
+        usage = replace(timed.usage, cpu_seconds=seconds, delay_seconds=0.0)
+        return replace(timed, seconds=seconds, usage=usage), result
+
+
+rounds._Arm = Turned
+"""
+
+
+@pytest.fixture
+def gated(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """A suite on a machine with two cores, whose speedups are known exactly."""
+    suite.pytester.makeconftest(
+        CLOCK
+        + """
+from pytest_parallelism.plugin import session
+from pytest_parallelism.resources import Cores
+session.usable_cores = lambda: Cores(usable=2, affinity=2, quota=None, logical=2)
+"""
+    )
+    return suite

@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 
 from .conftest import Suite
-from .test_gates import gated
-
-__all__ = ["gated"]
 
 ANY = """
     @pytest.mark.parallel_strategies("threads", "processes-fork", workers=[2], min_speedup=1.5, require="any")
