@@ -8,7 +8,7 @@ since an empty record loses the whole JSON at the end of the session.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -37,13 +37,12 @@ def run_plainly(benchmark: Any, call: Any) -> Any:
     return call() if hasattr(benchmark, "_make_stats") else benchmark(call)
 
 
-def put(benchmark: Any, *, group: str, seconds: Sequence[float], extra: Mapping[str, Any]) -> None:
-    """Make the record: wall seconds of the parallel rounds, and our figures beside them."""
+def put(benchmark: Any, *, group: str, seconds: Sequence[float]) -> None:
+    """Make the record: wall seconds of the parallel rounds. Our figures go into ``extra_info``."""
     benchmark.group = benchmark.group or group
     stats = benchmark._make_stats(1)
     for value in seconds:
         stats.update(value)
-    benchmark.extra_info["parallelism"] = dict(extra)
 
 
 def drop(benchmark: Any) -> None:

@@ -171,7 +171,7 @@ class Parallel:
         self.stored = made
         if getattr(self._benchmark, "stats", None) is None:
             parallel = [r.seconds for pair in self.measurement.pairs for r in pair.parallel]
-            host.put(self._benchmark, group=self.test, seconds=parallel, extra={})
+            host.put(self._benchmark, group=self.test, seconds=parallel)
         self._benchmark.extra_info["parallelism"] = record.to_json(made)
         return made
 
