@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import multiprocessing
+import multiprocessing.util
 import operator
 import os
 import re
@@ -299,6 +299,7 @@ class StrategyConformance:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """No process, thread, shared memory or temporary file."""
+        multiprocessing.util.get_temp_dir()  # made once a session, and its own to remove at exit
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         monkeypatch.setenv("TMPDIR", str(tmp_path))
         release = threading.Event()
@@ -377,11 +378,20 @@ def _leftovers(folder: Path) -> set[str]:
 
 
 def _children() -> Iterator[int]:
-    for task in Path("/proc/self/task").glob("*/children"):
-        for pid in task.read_text().split():
-            command = Path(f"/proc/{pid}/cmdline")
-            if command.exists() and not _HELPERS.search(command.read_text()):
+    """Processes of this one, the ended that nobody reaped too; helpers of Python are none of ours."""
+    for thread in Path("/proc/self/task").glob("*"):
+        for pid in (_read(thread / "children") or "").split():
+            command = _read(Path(f"/proc/{pid}/cmdline"))
+            if command is not None and not _HELPERS.search(command):
                 yield int(pid)
+
+
+def _read(path: Path) -> str | None:
+    """A file of /proc, None where its thread or process ended after it was listed."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def _hung(strategy: Strategy, release: threading.Event) -> tuple[Callable[[Any], Any], float]:
