@@ -7,7 +7,7 @@ A strategy is frozen data with one function, ``open``; an opened strategy is a `
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 __all__ = [
+    "Chunk",
     "Counts",
     "HasAmbient",
     "HasExecutor",
     "HasInfo",
     "HasPids",
+    "HasStream",
     "Isolation",
     "Pool",
     "Strategy",
@@ -57,13 +59,20 @@ class StrategyOptions:
     ``by_value``: modules whose functions and classes are sent to workers by value, because a fresh
     interpreter could not import them (test modules, conftest files). ``start_timeout``: seconds in which
     all workers must have proven to run. ``native_threads``: the limit for BLAS and OpenMP threads in each
-    worker, None to leave them alone. ``extra``: what the marker's ``options={strategy: {...}}`` says.
+    worker, None to leave them alone. ``initializer``: called once in each worker while it starts, so that
+    its time counts as opening; what it raises ends the opening. ``extra``: what the marker's
+    ``options={strategy: {...}}`` says.
     """
 
     by_value: tuple[ModuleType, ...] = ()
     start_timeout: float = 60.0
     native_threads: int | None = 1
+    initializer: Callable[[], object] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+Chunk = tuple[int, Sequence[Any]]
+"""A number that its answer comes back with (the index of its first item), and the items."""
 
 
 class Pool(Protocol):
@@ -85,6 +94,30 @@ class Pool(Protocol):
 
         ``chunk_size``: items sent to a worker at once, None for the strategy's own choice. ``timeout``:
         seconds for the whole map, then `TaskTimeout`.
+        """
+
+
+@runtime_checkable
+class HasStream(Protocol):
+    """A pool that takes chunks one after another, and gives each answer as soon as it is there."""
+
+    def stream(
+        self,
+        fn: Callable[[Any], Any],
+        chunks: Iterable[Chunk],
+        *,
+        in_flight: int | None = None,
+        ordered: bool = True,
+        timeout: float | None = None,
+        task_timeout: float | None = None,
+    ) -> Iterator[tuple[int, list[Any]]]:
+        """For each chunk its number and its results, in the order of the chunks or as they complete.
+
+        Draws a chunk only while fewer than ``in_flight`` chunks are drawn and not yet given back (None: as
+        many as it likes), so that an endless input takes constant memory. Raises the first failing task's
+        own exception that it meets; then, or when the generator is closed early, what has not begun is
+        cancelled. ``timeout``: seconds for the whole stream. ``task_timeout``: seconds for one item, only
+        where `Strategy.limits_tasks`. Both end in `TaskTimeout`.
         """
 
 
@@ -147,6 +180,12 @@ class Strategy:
     """The distribution whose version is the strategy's; empty for Python's own mechanisms."""
     native_async: bool = False
     """Runs coroutine functions on an event loop, and nothing else."""
+    limits_tasks: bool = False
+    """Its pools have a `HasStream.stream` that can end a single task: ``task_timeout``."""
+    inside: bool = False
+    """Tasks run one after another, and what is parallel is inside of each (native threads)."""
+    partitions: bool = False
+    """Items are divided among the workers once, before the start."""
     noun: str = "workers"
     """What its workers are called in sentences: threads, processes, workers."""
     available: Callable[[int], str | None] | None = None

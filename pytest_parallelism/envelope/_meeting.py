@@ -18,6 +18,8 @@ from ..errors import WorkersMissing
 __all__ = ["Seen", "rendezvous"]
 
 _POLL_SECONDS = 0.001
+_FAILED = "failed"
+Initializer = Callable[[], object]
 
 
 class Seen(NamedTuple):
@@ -35,21 +37,23 @@ def rendezvous(
     timeout: float,
     noun: str = "workers",
     processes: bool = True,
+    initializer: Initializer | None = None,
 ) -> tuple[Seen, ...]:
     """Proves that ``workers`` workers run at once, and says which.
 
     ``run_all(fn, tickets)`` runs ``fn`` of every ticket, one ticket a worker (a pool's ``map`` with
     ``chunk_size=1``). ``timeout``: seconds in which they must meet. ``processes``: each must be a process
-    other than this one; otherwise a thread other than this one. Raises `WorkersMissing`.
+    other than this one; otherwise a thread other than this one. ``initializer``: called by each of them
+    when it comes. Raises `WorkersMissing`, and what the initializer raises.
     """
     with contextlib.ExitStack() as stack:
         meet: Callable[[int], Seen]
         if processes:
             folder = tempfile.mkdtemp(prefix="pytest-parallelism-")
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            meet = functools.partial(_meet_in_folder, folder, workers, timeout)
+            meet = functools.partial(_meet_in_folder, folder, workers, timeout, initializer)
         else:
-            meet = functools.partial(_meet_at, threading.Barrier(workers), timeout)
+            meet = functools.partial(_meet_at, threading.Barrier(workers), timeout, initializer)
         seen = tuple(run_all(meet, range(workers)))
     here = os.getpid() if processes else threading.get_ident()
     found = {worker.pid if processes else worker.thread for worker in seen}
@@ -63,19 +67,38 @@ def rendezvous(
     return seen
 
 
-def _meet_in_folder(folder: str, expected: int, timeout: float, ticket: int) -> Seen:
+def _meet_in_folder(
+    folder: str, expected: int, timeout: float, initializer: Initializer | None, ticket: int
+) -> Seen:
     place = Path(folder)
-    (place / str(ticket)).touch()
     end = time.monotonic() + timeout
+    try:
+        if initializer is not None:
+            initializer()
+    except BaseException:
+        (place / _FAILED).touch()  # or the others would wait for this one
+        raise
+    (place / str(ticket)).touch()
     present = 0
     while present < expected and time.monotonic() < end:
-        present = len(os.listdir(place))  # noqa: PTH208  # workers poll it: no object per entry
+        came = os.listdir(place)  # noqa: PTH208  # workers poll it: no object per entry
+        if _FAILED in came:
+            return Seen(os.getpid(), threading.get_ident(), 0)
+        present = len(came)
         if present < expected:
             time.sleep(_POLL_SECONDS)
     return Seen(os.getpid(), threading.get_ident(), present)
 
 
-def _meet_at(barrier: threading.Barrier, timeout: float, _ticket: int) -> Seen:
+def _meet_at(
+    barrier: threading.Barrier, timeout: float, initializer: Initializer | None, _ticket: int
+) -> Seen:
+    try:
+        if initializer is not None:
+            initializer()
+    except BaseException:
+        barrier.abort()
+        raise
     with contextlib.suppress(threading.BrokenBarrierError):
         barrier.wait(timeout)
         return Seen(os.getpid(), threading.get_ident(), barrier.parties)

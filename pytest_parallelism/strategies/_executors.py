@@ -8,10 +8,13 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future,
 from concurrent.futures import TimeoutError as FutureTimeoutError  # the builtin one only from 3.11 on
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from itertools import islice
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol, TypeVar, Union
 
 from ..envelope import Calling, adapted
 from ..errors import PoolError
+from ..strategy import Chunk
 from ._chunks import ChunkRule, Deadline, auto_chunk, chunked
 
 __all__ = ["Closable", "ExecutorPool", "Send", "Sending", "UserExecutor", "opened"]
@@ -86,21 +89,37 @@ class ExecutorPool:
         timeout: float | None = None,
     ) -> list[Any]:
         """See `Pool.map`. After a timeout or a lost worker the pool has ended, and says so."""
+        chunks = chunked(items, chunk_size, self.workers, self.chunk_rule)
+        answers = self.stream(fn, chunks, timeout=timeout)
+        return [result for _, results in answers for result in results]
+
+    def stream(
+        self,
+        fn: Callable[[Any], Any],
+        chunks: Iterable[Chunk],
+        *,
+        in_flight: int | None = None,
+        ordered: bool = True,
+        timeout: float | None = None,
+        task_timeout: float | None = None,  # noqa: ARG002  # see `Strategy.limits_tasks`
+    ) -> Iterator[tuple[int, list[Any]]]:
+        """See `HasStream.stream`."""
         self.usable()
         deadline = Deadline(timeout)
-        futures: deque[Future[Any]] = deque()
-        results: list[Any] = []
+        send = self.sender(adapted(fn))
+        sent: Sent = InOrder() if ordered else AsCompleted()
+        coming = iter(chunks)
         try:
-            send = self.sender(adapted(fn))
-            for start, chunk in chunked(items, chunk_size, self.workers, self.chunk_rule):
-                futures.append(self._sent(send, start, chunk))
-            while futures:
-                results += self.open_answer(self._answer(futures[0], deadline))
-                futures.popleft()
+            while True:
+                for start, chunk in islice(coming, in_flight and in_flight - len(sent)):
+                    sent.add(start, self._sent(send, start, chunk))
+                if not len(sent):
+                    return
+                start, answer = self._answer(sent, deadline)
+                yield start, self.open_answer(answer)
         except BaseException:
-            self.left.update(future for future in futures if not future.cancel())
+            self.left.update(future for future in sent.futures() if not future.cancel())
             raise
-        return results
 
     def busy(self) -> bool:
         """Whether tasks still run that nobody waits for any more."""
@@ -113,14 +132,70 @@ class ExecutorPool:
             self.settle()
             raise self.translate(exc) from exc
 
-    def _answer(self, future: Future[Any], deadline: Deadline) -> Any:
+    def _answer(self, sent: Sent, deadline: Deadline) -> tuple[int, Any]:
         try:
-            return future.result(deadline.left())
+            return sent.next(deadline.left())
         except FutureTimeoutError:
             raise self.expire(deadline) from None
         except (BrokenExecutor, CancelledError) as exc:
             self.settle()
             raise self.translate(exc) from exc
+
+
+class InOrder:
+    """Futures whose answers are taken in the order in which they were sent."""
+
+    def __init__(self) -> None:
+        self._futures: deque[tuple[int, Future[Any]]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._futures)
+
+    def add(self, start: int, future: Future[Any]) -> None:
+        """One more."""
+        self._futures.append((start, future))
+
+    def next(self, seconds: float | None) -> tuple[int, Any]:
+        """The next answer; raises what its future raises, or TimeoutError after ``seconds``."""
+        start, future = self._futures[0]
+        answer = future.result(seconds)
+        self._futures.popleft()
+        return start, answer
+
+    def futures(self) -> Iterable[Future[Any]]:
+        """Those whose answers were not taken."""
+        return [future for _, future in self._futures]
+
+
+class AsCompleted:
+    """Futures whose answers are taken as they come."""
+
+    def __init__(self) -> None:
+        self._starts: dict[Future[Any], int] = {}
+        self._done: SimpleQueue[Future[Any]] = SimpleQueue()
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def add(self, start: int, future: Future[Any]) -> None:
+        """One more."""
+        self._starts[future] = start
+        future.add_done_callback(self._done.put)
+
+    def next(self, seconds: float | None) -> tuple[int, Any]:
+        """See `InOrder.next`."""
+        try:
+            future = self._done.get(timeout=seconds)
+        except Empty:
+            raise FutureTimeoutError from None
+        return self._starts.pop(future), future.result()
+
+    def futures(self) -> Iterable[Future[Any]]:
+        """See `InOrder.futures`."""
+        return tuple(self._starts)
+
+
+Sent = Union[InOrder, AsCompleted]
 
 
 class UserExecutor(Executor):

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from ..envelope import start_worker
 from ..strategy import StrategyOptions
-from ._processes import bounded, end, hidden_main, lost, quiet_fork
+from ..workers import bounded, end, hidden_main, lost, quiet_fork
 
 __all__ = ["Lasting", "LastingLoky", "LastingMultiprocessing", "LastingThreading"]
 

@@ -11,10 +11,10 @@ from typing import Any
 from ..envelope import adapted, attempt, enclose, pack, rendezvous, run, unpack
 from ..errors import PoolError
 from ..strategy import StrategyOptions
+from ..workers import lost
 from ._chunks import Deadline, auto_chunk, chunked
 from ._executors import Send, UserExecutor
 from ._joblib import Lasting, LastingLoky, LastingMultiprocessing, LastingThreading
-from ._processes import lost
 
 __all__ = ["LokyPool", "MultiprocessingPool", "ThreadingPool"]
 
@@ -85,9 +85,14 @@ class ThreadingPool:
 
     def start(self) -> None:
         """Starts the workers and proves that they run at once."""
-        seconds = self._options.start_timeout
-        processes = self.noun == "processes"
-        rendezvous(self._meet, self.workers, timeout=seconds, noun=self.noun, processes=processes)
+        rendezvous(
+            self._meet,
+            self.workers,
+            timeout=self._options.start_timeout,
+            noun=self.noun,
+            processes=self.noun == "processes",
+            initializer=self._options.initializer,
+        )
 
     def close(self) -> None:
         """Ends the workers."""

@@ -11,9 +11,9 @@ from typing import Any
 
 from ..envelope import enclose, pack, rendezvous, run, start_worker, unpack
 from ..strategy import StrategyOptions
+from ..workers import Started, bounded, end, hidden_main, lost, quiet_fork
 from ._chunks import Deadline
 from ._executors import ExecutorPool, Send
-from ._processes import Started, bounded, end, hidden_main, lost, quiet_fork
 
 __all__ = ["ProcessesPool"]
 
@@ -80,9 +80,15 @@ class ProcessesPool(ExecutorPool):
 
     def start(self) -> None:
         """Starts the processes and proves that they run at once."""
-        seconds = self._options.start_timeout
+        options = self._options
         with hidden_main() if self._method != "fork" else quiet_fork():
-            seen = rendezvous(self._meet, self.workers, timeout=seconds, noun="processes")
+            seen = rendezvous(
+                self._meet,
+                self.workers,
+                timeout=options.start_timeout,
+                noun="processes",
+                initializer=options.initializer,
+            )
         pids = {worker.pid for worker in seen}
         self._processes = [process for process in self._started.processes() if process.pid in pids]
 

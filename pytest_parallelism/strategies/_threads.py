@@ -31,7 +31,7 @@ class ThreadsPool(ExecutorPool):
 
     def __init__(self, workers: int, name: str, options: StrategyOptions) -> None:
         super().__init__(workers)
-        self._timeout = options.start_timeout
+        self._options = options
         self._prefix = f"{name}-{next(_numbers)}"
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix=self._prefix)
 
@@ -55,7 +55,14 @@ class ThreadsPool(ExecutorPool):
 
     def start(self) -> None:
         """Starts the threads and proves that they run at once."""
-        rendezvous(self.map, self.workers, timeout=self._timeout, noun="threads", processes=False)
+        rendezvous(
+            self.map,
+            self.workers,
+            timeout=self._options.start_timeout,
+            noun="threads",
+            processes=False,
+            initializer=self._options.initializer,
+        )
 
     def close(self) -> None:
         """Waits for the threads, unless a failed map left some running."""

@@ -20,8 +20,8 @@ import pytest_parallelism
 from pytest_parallelism.errors import PoolError, TaskTimeout, UsageError, WorkerLost
 from pytest_parallelism.registry import load
 from pytest_parallelism.strategies._chunks import auto_chunk
-from pytest_parallelism.strategies._processes import hidden_main
 from pytest_parallelism.strategy import HasAmbient, HasExecutor, HasInfo, HasPids, Pool, StrategyOptions
+from pytest_parallelism.workers import hidden_main
 
 KNOWN = load()
 OPTIONS = StrategyOptions(by_value=(sys.modules[__name__],))
