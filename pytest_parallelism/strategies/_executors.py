@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, TypeVar, Union
+from typing import Any, Protocol, TypeVar
 
 from ..envelope import Calling, adapted
 from ..errors import PoolError
@@ -195,7 +195,7 @@ class AsCompleted:
         return tuple(self._starts)
 
 
-Sent = Union[InOrder, AsCompleted]
+Sent = InOrder | AsCompleted
 
 
 class UserExecutor(Executor):
