@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .conformance import StrategyConformance
     from .errors import ParallelismError, ParallelismWarning
+    from .maps import parallel_map, threaded_map
     from .measurement import Measurement, Verdict
     from .strategy import Counts, Isolation, Pool, Strategy, StrategyOptions
 
@@ -29,6 +30,8 @@ __all__ = [
     "StrategyOptions",
     "Verdict",
     "__version__",
+    "parallel_map",
+    "threaded_map",
 ]
 
 _HOMES = {
@@ -42,6 +45,8 @@ _HOMES = {
     "StrategyConformance": "conformance",
     "StrategyOptions": "strategy",
     "Verdict": "measurement",
+    "parallel_map": "maps",
+    "threaded_map": "maps",
 }
 
 

@@ -6,9 +6,10 @@ All times are seconds of a monotonic clock, all sizes bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import Enum
+from typing import Any
 
 __all__ = [
     "Interval",
@@ -42,16 +43,37 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """What some processes used between two moments.
+    """What some processes used between two moments; None where the system does not tell.
 
-    ``delay_seconds`` is the time that their runnable threads waited for a core (run-queue delay);
-    None where the system does not tell.
+    ``delay_seconds`` is the time that their runnable threads waited for a core (run-queue delay).
     """
 
     cpu_seconds: float
     delay_seconds: float | None = None
     voluntary_switches: int = 0
     involuntary_switches: int = 0
+    user_seconds: float | None = None
+    """CPU seconds in user mode, in ticks of the system's clock (mostly 4 or 10 ms): true in sums only."""
+    system_seconds: float | None = None
+    read_bytes: int | None = None
+    """Bytes that came from storage: nothing where the page cache had them."""
+    written_bytes: int | None = None
+    read_chars: int | None = None
+    """Bytes that read calls returned, of files in the page cache, pipes and terminals too."""
+    written_chars: int | None = None
+    shipped_out_bytes: int | None = None
+    """Bytes of functions and items that were packed for workers."""
+    shipped_in_bytes: int | None = None
+    """Bytes of results and errors that came back."""
+
+    @classmethod
+    def total(cls, usages: Sequence[Usage]) -> Usage:
+        """The sum of ``usages``, one at least; what one of them does not know is unknown."""
+        sums: dict[str, Any] = {}
+        for name in (f.name for f in fields(cls)):
+            known = [getattr(usage, name) for usage in usages]
+            sums[name] = None if None in known else sum(known)
+        return cls(**sums)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,14 +114,19 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:
-    """Peak bytes of the parent and its workers together, and unique bytes (USS) of a worker process.
+    """Peak bytes of the parent and its workers together, and of a worker process (the mean of them).
 
-    ``per_worker_bytes`` is None where workers are not processes of their own; both are None where the
-    system does not tell.
+    Figures of workers are None where workers are not processes of their own; all are None where the system
+    does not tell.
     """
 
     peak_bytes: int | None = None
     per_worker_bytes: int | None = None
+    """What a worker had for itself alone at its peak (USS)."""
+    per_worker_pss_bytes: int | None = None
+    """The same, with its part of the pages that it shared (PSS)."""
+    helpers_bytes: int | None = None
+    """PSS of all helper processes (resource trackers, fork servers, managers); not in ``peak_bytes``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,10 +172,13 @@ class Measurement:
     memory: Memory = Memory()
     threads: int | None = None
     """Threads of all workers (of the parent for strategies in the parent) after the last round."""
-    switches: tuple[int, int] = (0, 0)
-    """Voluntary and involuntary context switches in the parallel rounds."""
     environment: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """Sentences for the report: possibly cached, unchecked parts, oversubscribed BLAS, …"""
     strategy_info: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     """What the strategy wants recorded: how workers are divided, which counts it chose, …"""
+
+    @property
+    def parallel_usages(self) -> Sequence[Usage]:
+        """What the parent and all workers used in each parallel round."""
+        return [r.usage for pair in self.pairs for r in pair.parallel]

@@ -11,16 +11,29 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .alarm import limit
 from .errors import WorkersMissing, WrongResult
 from .measurement import Measurement, Pair, Round
-from .resources import Cores, Meter, environment, memory, reset_peak, thread_count, tracing
+from .quiet import frozen_heap, native_threads
+from .resources import (
+    Cores,
+    Meter,
+    descendants,
+    environment,
+    helpers,
+    memory,
+    reset_peak,
+    thread_count,
+    tracing,
+)
 from .strategy import Counts, HasAmbient, HasInfo, HasPids, Pool, Strategy, StrategyOptions
-from .workload import Workload, WorkPool, refuse_lazy
+from .workload import Workload, refuse_lazy
+from .workpool import WorkPool, shipped
 
 __all__ = ["Plan", "check", "measure"]
 
@@ -96,13 +109,22 @@ class _Arm:
     """One side of a pair: the workload on one pool, under a clock."""
 
     def __init__(
-        self, workload: Workload, pool: Pool, strategy: Strategy, meter: Meter, clock: Clock
+        self,
+        workload: Workload,
+        pool: Pool,
+        strategy: Strategy,
+        meter: Meter,
+        clock: Clock,
+        most: float | None = None,
     ) -> None:
         self.workload = workload
         self.pool = pool
         self.view = WorkPool(pool, strategy)
         self.meter = meter
         self.clock = clock
+        self.most = most
+        """Seconds that a round may take."""
+        self.rounds = 0
         self.seconds = 0.0
         """Wall seconds of all its rounds so far."""
 
@@ -114,7 +136,7 @@ class _Arm:
         """One round on these items. Only the user's workload stands between the clock readings."""
         run, view, clock = self.workload.run, self.view, self.clock
         try:
-            with self.pool.ambient() if isinstance(self.pool, HasAmbient) else nullcontext():
+            with self._around():
                 before = self.meter.snapshot()
                 begun = clock()
                 result = run(view, items)
@@ -122,8 +144,16 @@ class _Arm:
                 usage = before.until(self.meter.snapshot())
         finally:
             self.workload.clean()
+        self.rounds += 1
         self.seconds += seconds
         return Round(seconds=max(seconds, _TICK), usage=usage), result
+
+    @contextmanager
+    def _around(self) -> Iterator[None]:
+        ambient = self.pool.ambient() if isinstance(self.pool, HasAmbient) else nullcontext()
+        late = f"the sequential baseline of {self.workload.name} did not end within {self.most} s"
+        with ambient, limit(self.most, f"{late} (baseline_timeout=)"):
+            yield
 
 
 class _Point:
@@ -146,13 +176,14 @@ class _Point:
 
     def __enter__(self) -> _Point:  # noqa: PYI034 - Self is not in typing before Python 3.11
         with ExitStack() as stack:
-            stack.enter_context(_frozen_heap())
-            stack.enter_context(_native_threads(self.plan.options.native_threads))
+            stack.enter_context(frozen_heap())
+            stack.enter_context(native_threads(self.plan.options.native_threads))
             # The user's options= are for the strategy; the baseline has none.
             options = replace(self.plan.options, extra={})
             pool = stack.enter_context(self.plan.baseline.open(1, options))
             meter = stack.enter_context(Meter(lambda: ()))
-            self.sequential = _Arm(self.workload, pool, self.plan.baseline, meter, self.clock)
+            most = self.workload.baseline_timeout
+            self.sequential = _Arm(self.workload, pool, self.plan.baseline, meter, self.clock, most)
             self.stack = stack.pop_all()
         return self
 
@@ -173,20 +204,20 @@ class _Point:
 
     def measure(self) -> tuple[Measurement, Any]:
         first = self._sequential_twice()
+        strangers = descendants()
         with ExitStack() as opened:
             begun = self.clock()
             parallel = opened.enter_context(self._opened())
             open_seconds = self.clock() - begun
             repeats = self._warm_up(parallel)
-            pids = _pids(parallel.pool)
-            reset_peak(pids)
+            reset_peak(_pids(parallel.pool))
             self.pairs_begun = self.clock()
             while not self._enough():
                 self._add_pair(parallel, repeats)
             if self.result is None:  # the last pair ended with its sequential round
                 self._parallel_round(parallel)
             self._compare()
-            facts = _facts(parallel.pool, pids, self.plan)
+            facts = _facts(parallel.pool, strangers, self.plan)
             begun = self.clock()
             opened.close()
             close_seconds = self.clock() - begun
@@ -196,7 +227,6 @@ class _Point:
         self, first: Round, parallel: _Arm, facts: dict[str, Any], open_seconds: float, close_seconds: float
     ) -> Measurement:
         plan, workload = self.plan, self.workload
-        usages = [r.usage for p in self.pairs for r in p.parallel]
         return Measurement(
             strategy=plan.strategy.name,
             strategy_version=plan.strategy.version(),
@@ -214,7 +244,6 @@ class _Point:
             size_bytes=workload.size_bytes,
             chunk_size=workload.chunk_size,
             kind=workload.kind,
-            switches=(sum(u.voluntary_switches for u in usages), sum(u.involuntary_switches for u in usages)),
             notes=tuple(self._notes(first, parallel)),
             **facts,
         )
@@ -250,7 +279,7 @@ class _Point:
                 raise WorkersMissing(
                     f"{plan.point} was asked for {plan.workers} {plan.strategy.noun} and has {pool.workers}"
                 )
-            with Meter(lambda: _pids(pool)) as meter:
+            with Meter(lambda: _pids(pool), shipped) as meter:
                 yield _Arm(self.workload, pool, plan.strategy, meter, self.clock)
 
     def _warm_up(self, parallel: _Arm) -> int:
@@ -313,8 +342,13 @@ class _Point:
     def _notes(self, first: Round, parallel: _Arm) -> Iterator[str]:
         if not parallel.view.used and not isinstance(parallel.pool, HasAmbient):
             yield (
-                f"the workload used neither pool.map nor pool.executor: what was measured is not "
+                f"the workload used none of pool.map, pool.imap and pool.executor: what was measured is not "
                 f"{self.plan.strategy.name} but its own way to run on {parallel.view.workers} workers"
+            )
+        if parallel.view.retries or self.sequential.view.retries:
+            yield (
+                f"retries: {parallel.view.retries} in {parallel.rounds} parallel rounds, "
+                f"{self.sequential.view.retries} in {self.sequential.rounds} sequential ones"
             )
         later = statistics.median(p.sequential.seconds for p in self.pairs)
         if first.seconds > CACHED * later and first.seconds - later > _NOTABLE:
@@ -327,12 +361,13 @@ class _Point:
             yield f"results not wholly checked: no way to compare {types}; use equal="
 
 
-def _facts(pool: Pool, pids: Sequence[int], plan: Plan) -> dict[str, Any]:
+def _facts(pool: Pool, strangers: Collection[Any], plan: Plan) -> dict[str, Any]:
     """What can be asked of a pool only while it is open."""
     info = dict(pool.info()) if isinstance(pool, HasInfo) else {}
+    pids = _pids(pool)
     return {
         "workers": pool.workers,
-        "memory": memory(pids),
+        "memory": memory(pids, helpers(pids, strangers)),
         "threads": thread_count(pids),
         "strategy_info": info,
         "environment": {
@@ -349,26 +384,3 @@ def _block_seconds(pair: Pair) -> float:
 
 def _pids(pool: Pool) -> Sequence[int]:
     return pool.pids() if isinstance(pool, HasPids) else ()
-
-
-@contextmanager
-def _frozen_heap() -> Iterator[None]:
-    """Objects alive now are not looked at by collections in the rounds of either arm."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-@contextmanager
-def _native_threads(limit: int | None) -> Iterator[None]:
-    """The workers' limit of BLAS and OpenMP threads, in the parent too: both arms compute alike."""
-    if limit is None:
-        yield
-        return
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=limit):
-        yield

@@ -4,104 +4,32 @@ from __future__ import annotations
 
 import inspect
 import pickle
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from types import ModuleType
 from typing import Any
 
-from .envelope import Collecting, adapted, is_async, named
+from .envelope import Initializing, is_async, named
 from .equality import Comparison, compare, compare_unordered
-from .errors import ItemsChanged, NotRepeatable, Unsuitable, UsageError, WrongResult
+from .errors import ItemsChanged, NotRepeatable, UsageError, WrongResult
 from .measurement import Kind
-from .strategy import Counts, HasExecutor, Isolation, Pool, Strategy
+from .workpool import MapOptions, WorkPool, seconds
 
-__all__ = ["WorkPool", "Workload", "refuse_lazy"]
+__all__ = ["COMMON_ARGUMENTS", "MAP_ARGUMENTS", "Workload", "refuse_lazy"]
 
 __tracebackhide__ = True  # pytest shows the user's lines, not these
 
+MAP_ARGUMENTS = tuple(field.name for field in fields(MapOptions))
+"""What says how to map."""
+
+COMMON_ARGUMENTS = (
+    *("setup", "teardown", "equal", "ordered", "kind", "size"),
+    *("initializer", "initargs", "baseline_timeout"),
+)
+"""What both `Workload.of_map` and `Workload.of_call` take."""
+
 _IMMUTABLE = frozenset({int, float, complex, bool, str, bytes, type(None), range})
-
-
-class WorkPool:
-    """The pool that a workload gets: the same face on every strategy, sequential included."""
-
-    def __init__(self, pool: Pool, strategy: Strategy) -> None:
-        self._pool = pool
-        self._strategy = strategy
-        self.used = False
-        """True once the workload has used ``map`` or ``executor``."""
-        self.functions: list[Callable[..., Any]] | None = None
-        """The functions mapped, where somebody wants to know."""
-
-    @property
-    def workers(self) -> int:
-        """Workers of this pool; 1 in the sequential arm."""
-        return self._pool.workers
-
-    @property
-    def strategy(self) -> str:
-        """Name of the strategy; ``sequential`` in the sequential arm."""
-        return self._strategy.name
-
-    @property
-    def executor(self) -> Executor:
-        """A ``concurrent.futures.Executor`` on these workers, where the strategy can."""
-        if isinstance(self._pool, HasExecutor):
-            self.used = True
-            return self._pool.executor
-        raise Unsuitable(
-            f"{self.strategy} has no concurrent.futures executor, and this workload asks for one"
-        )
-
-    def map(
-        self,
-        fn: Callable[[Any], Any],
-        items: Iterable[Any],
-        *,
-        chunk_size: int | str | None = None,
-        ordered: bool = True,  # noqa: ARG002 - no strategy gives up order yet; results are compared without it
-        on_error: str = "raise",
-        timeout: float | None = None,
-        cost: Callable[[Any], float] | None = None,
-        async_fn: Callable[[Any], Awaitable[Any]] | None = None,
-    ) -> list[Any]:
-        """``[fn(item) for item in items]`` on this pool, in the order of the items.
-
-        ``chunk_size``: items sent to a worker at once, an int or ``"auto"``. ``on_error="collect"`` puts a
-        failed task's exception in its place. ``timeout``: seconds for the whole map. ``cost(item)``: the
-        dearest items start first. ``async_fn`` is what event-loop strategies run instead of ``fn``.
-        ``ordered=False`` says that the caller does not need the order; results are compared without it.
-        """
-        self.used = True
-        if self.functions is not None:
-            self.functions.append(fn)
-        task = self._task(fn, async_fn, on_error)
-        todo: Sequence[Any] = items if isinstance(items, (list, tuple)) else list(items)
-        # A limit that is meant for the parallel map would end the longer sequential one.
-        limit = None if self._strategy.counts is Counts.ONE else _seconds(timeout)
-        send = partial(self._pool.map, chunk_size=_chunk_size(chunk_size), timeout=limit)
-        if cost is None or self._strategy.isolation is Isolation.NONE:
-            return send(task, todo)
-        dearest_first = sorted(range(len(todo)), key=lambda i: -cost(todo[i]))
-        results: list[Any] = [None] * len(todo)
-        for i, result in zip(dearest_first, send(task, [todo[i] for i in dearest_first]), strict=True):
-            results[i] = result
-        return results
-
-    def _task(
-        self, fn: Callable[[Any], Any], async_fn: Callable[[Any], Awaitable[Any]] | None, on_error: str
-    ) -> Callable[[Any], Any]:
-        collects = _collects(on_error)
-        native = self._strategy.native_async
-        chosen = async_fn if native and async_fn is not None else fn
-        reason = self._strategy.unsuitable(function=named(fn), asynchronous=is_async(chosen))
-        if reason:
-            raise Unsuitable(reason)
-        task: Callable[[Any], Any] = Collecting(chosen) if collects else chosen
-        return task if native or self._strategy.isolation is Isolation.NONE else adapted(task)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +37,8 @@ class Workload:
     """One round of the user's work, and what surrounds it.
 
     ``run(pool, items)`` is the round; ``items`` are materialized once and None for a pipeline of the
-    user's own. ``by_value`` are the modules that travel by value.
+    user's own. ``by_value`` are the modules that travel by value. ``initializer``: called once by each
+    worker of both arms while the pool opens. ``baseline_timeout``: seconds for each sequential round.
     """
 
     name: str
@@ -123,6 +52,8 @@ class Workload:
     kind: Kind | None = None
     chunk_size: int | str | None = None
     by_value: tuple[ModuleType, ...] = ()
+    initializer: Callable[[], object] | None = None
+    baseline_timeout: float | None = None
 
     @classmethod
     def of_map(
@@ -130,41 +61,40 @@ class Workload:
         fn: Callable[[Any], Any],
         items: Iterable[Any],
         *,
-        chunk_size: int | str | None = None,
-        ordered: bool = True,
-        on_error: str = "raise",
-        timeout: float | None = None,
-        cost: Callable[[Any], float] | None = None,
         size: Callable[[Any], int] | int | None = None,
-        async_fn: Callable[[Any], Awaitable[Any]] | None = None,
-        **common: Any,
+        **arguments: Any,
     ) -> Workload:
-        """A function and its items. ``size``: bytes of an item (a function) or of all (a number)."""
+        """A function and its items. ``size``: bytes of an item (a function) or of all (a number).
+
+        The other arguments are those of `MapOptions` and ``COMMON_ARGUMENTS``.
+        """
         if not callable(fn):
             raise UsageError(f"parallel.map takes a function and its items, not {fn!r} ({type(fn).__name__})")
         listed = _materialize(items)
-        _chunk_size(chunk_size), _seconds(timeout), _collects(on_error)
-        call = partial(WorkPool.map, chunk_size=chunk_size, ordered=ordered, on_error=on_error)
-
-        def run(pool: WorkPool, fresh: Any) -> Any:
-            return call(pool, fn, fresh, timeout=timeout, cost=cost, async_fn=async_fn)
-
+        options = MapOptions(**{name: arguments.pop(name) for name in MAP_ARGUMENTS if name in arguments})
+        arguments.setdefault("ordered", options.ordered)
         return cls(
             name=named(fn),
-            run=run,
+            run=lambda pool, fresh: pool.run(fn, fresh, options),
             items=listed,
-            ordered=ordered,
             size_bytes=_size(listed, size),
-            chunk_size=chunk_size,
-            **_checked(common),
+            chunk_size=options.chunk_size,
+            **_checked(arguments),
         )
 
     @classmethod
-    def of_call(cls, call: Callable[[WorkPool], Any], **common: Any) -> Workload:
-        """A pipeline of the user's own: ``call(pool)``."""
+    def of_call(cls, call: Callable[[WorkPool], Any], *, size: int | None = None, **common: Any) -> Workload:
+        """A pipeline of the user's own: ``call(pool)``. ``size``: bytes in all."""
         if not callable(call) or is_async(call):
             raise UsageError(f"parallel.measure takes a plain function of the pool, not {named(call)}")
-        return cls(name=named(call), run=lambda pool, _: call(pool), **_checked(common))
+        if callable(size):
+            raise UsageError("size= of parallel.measure must be bytes in all: it has no items to ask about")
+        return cls(
+            name=named(call),
+            run=lambda pool, _: call(pool),
+            size_bytes=_size((), size) if size is not None else None,
+            **_checked(common),
+        )
 
     def prepare(self) -> Any:
         """Run ``setup``; the items of the next round."""
@@ -230,39 +160,34 @@ class Workload:
         return found
 
 
-def _collects(on_error: Any) -> bool:
-    if on_error not in ("raise", "collect"):
-        raise UsageError(f"on_error must be 'raise' or 'collect', not {on_error!r}")
-    return bool(on_error == "collect")
-
-
-def _chunk_size(raw: Any) -> int | None:
-    if raw in (None, "auto"):
-        return None
-    if isinstance(raw, bool) or not isinstance(raw, int) or raw < 1:
-        raise UsageError(f"chunk_size must be a whole number of at least 1 or 'auto', not {raw!r}")
-    return raw
-
-
-def _seconds(raw: Any) -> float | None:
-    if raw is None:
-        return None
-    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not raw > 0:
-        raise UsageError(f"timeout must be seconds above 0, not {raw!r}")
-    return float(raw)
-
-
 def _checked(common: dict[str, Any]) -> dict[str, Any]:
     for name in ("setup", "teardown", "equal"):
         if common.get(name) is not None and not callable(common[name]):
             raise UsageError(f"{name}= must be a function, not {common[name]!r}")
+    if not isinstance(common.get("ordered", True), bool):
+        raise UsageError(f"ordered must be True or False, not {common['ordered']!r}")
     kind = common.get("kind")
     if kind is not None:
         try:
             common["kind"] = Kind(kind)
         except ValueError:
             raise UsageError(f"kind= must be 'cpu', 'io' or 'mixed', not {kind!r}") from None
+    seconds("baseline_timeout", common.get("baseline_timeout"))
+    common["initializer"] = _initializer(common.get("initializer"), common.pop("initargs", ()))
     return common
+
+
+def _initializer(fn: Any, args: Any) -> Initializing | None:
+    if not isinstance(args, (tuple, list)):
+        raise UsageError(f"initargs= must be a tuple of arguments, not {args!r}: write ({args!r},) for one")
+    if fn is None:
+        if args:
+            raise UsageError("initargs= are the arguments of initializer=, which is missing")
+        return None
+    if not callable(fn) or is_async(fn):
+        found = named(fn) if callable(fn) else repr(fn)
+        raise UsageError(f"initializer= must be a plain function, not {found}")
+    return Initializing(fn, tuple(args))
 
 
 def _materialize(items: Iterable[Any]) -> list[Any]:

@@ -32,23 +32,28 @@ ARROWS = {
     "errors": "",
     "measurement": "",
     "contention": "measurement",
+    "division": "",
     "equality": "",
     "envelope": "errors",
     "settings": "errors",
     "strategy": "errors",
     "resources": "measurement",
     "workers": "errors envelope",
-    "strategies": "errors envelope strategy workers",
+    "strategies": "errors division envelope resources strategy workers",
     "registry": "errors strategy strategies",
-    "workload": "errors measurement envelope equality strategy",
-    "rounds": "errors measurement strategy workload resources",
+    "workpool": "errors division envelope strategy",
+    "workload": "errors measurement envelope equality strategy workpool",
+    "alarm": "errors",
+    "quiet": "",
+    "rounds": "errors measurement alarm quiet strategy workpool workload resources",
     "inference": "errors measurement",
     "scaling": "errors measurement inference",
     "gate": "errors measurement contention inference scaling",
     "record": "errors measurement scaling",
     "reports": "errors measurement contention inference scaling gate record",
-    "conformance": "errors envelope strategy registry",
-    "__init__": "errors measurement strategy conformance",
+    "conformance": "errors alarm envelope strategy registry",
+    "maps": "errors envelope strategy registry resources",
+    "__init__": "errors measurement strategy conformance maps",
 }
 EVERYTHING = "plugin"
 
@@ -61,8 +66,9 @@ AT_LOAD = {
 INSIDE_FUNCTIONS = {
     **AT_LOAD,
     "psutil": "resources",
-    "threadpoolctl": "resources rounds envelope",
+    "threadpoolctl": "resources quiet envelope",
     "pytest_benchmark": "plugin",
+    "tqdm": "maps",
 }
 ENGINES = "strategies"  # these may import anything inside functions
 

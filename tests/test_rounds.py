@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from pytest_parallelism import rounds
 from pytest_parallelism.errors import ItemsChanged, NotRepeatable, WorkersMissing, WrongResult
 from pytest_parallelism.measurement import Measurement, Pair
 from pytest_parallelism.resources import Cores
 from pytest_parallelism.rounds import Plan, check, measure
 from pytest_parallelism.strategy import Counts, Isolation, Pool, Strategy, StrategyOptions
-from pytest_parallelism.workload import Workload, WorkPool
+from pytest_parallelism.workload import Workload
+from pytest_parallelism.workpool import WorkPool
 
 CORES = Cores(usable=2, affinity=2, quota=None, logical=2)
 
@@ -292,3 +296,40 @@ def test_time_in_the_workload_is_counted_apart_from_ours() -> None:
     assert measurement.workload_seconds == pytest.approx(
         measurement.elapsed_seconds - measurement.open_seconds - measurement.close_seconds
     )
+
+
+def test_bytes_shipped_are_those_of_each_parallel_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    monkeypatch.setattr(rounds, "shipped", lambda: (10 * len(world.log), len(world.log)))
+    for pair in world.measure().pairs:
+        assert [(r.usage.shipped_out_bytes, r.usage.shipped_in_bytes) for r in pair.parallel] == [(10, 1)]
+        assert pair.sequential.usage.shipped_out_bytes is None
+
+
+def test_workers_may_be_replaced_while_they_are_measured() -> None:
+    world = World()
+    workers: list[subprocess.Popen[bytes]] = []
+
+    def pids() -> Sequence[int]:
+        # Another one at each look, and the one before is gone.
+        for ended in workers[-1:]:
+            ended.communicate()
+        command = [sys.executable, "-c", "input()"]
+        workers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL))
+        return [worker.pid for worker in workers]
+
+    plain = world.strategy("parallel", lambda: world.parallel_seconds)
+
+    @contextmanager
+    def opened(count: int, options: StrategyOptions) -> Iterator[Pool]:
+        with plain.open(count, options) as pool:
+            vars(pool)["pids"] = pids
+            yield pool
+
+    try:
+        measurement = world.measure(strategy=replace(plain, open=opened), decide=lambda pairs: True)
+    finally:
+        workers[-1].communicate()
+    assert measurement.threads == 1
+    assert measurement.memory.per_worker_pss_bytes
+    assert all(r.usage.cpu_seconds >= 0 for pair in measurement.pairs for r in pair.parallel)

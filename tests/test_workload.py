@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pytest_parallelism.errors import ItemsChanged, NotRepeatable, Unsuitable, UsageError, WrongResult
+from pytest_parallelism.errors import ItemsChanged, NotRepeatable, UsageError, WrongResult
 from pytest_parallelism.measurement import Kind
 from pytest_parallelism.strategy import Isolation, Strategy
-from pytest_parallelism.workload import Workload, WorkPool, refuse_lazy
+from pytest_parallelism.workload import Workload, refuse_lazy
+from pytest_parallelism.workpool import WorkPool
 
 
 class FakePool:
-    """Maps in turn and notes what it was asked."""
+    """Maps in turn."""
 
     workers = 3
 
-    def __init__(self) -> None:
-        self.asked: dict[str, Any] = {}
-
-    def map(
-        self,
-        fn: Callable[[Any], Any],
-        items: Sequence[Any],
-        *,
-        chunk_size: int | None = None,
-        timeout: float | None = None,
-    ) -> list[Any]:
-        self.asked = {"items": list(items), "chunk_size": chunk_size, "timeout": timeout}
-        results = [fn(item) for item in items]
-        return [asyncio.run(r) if asyncio.iscoroutine(r) else r for r in results]
+    def map(self, fn: Callable[[Any], Any], items: Sequence[Any], **_: Any) -> list[Any]:
+        return [fn(item) for item in items]
 
 
-def strategy(*, isolation: Isolation = Isolation.THREAD, native_async: bool = False) -> Strategy:
-    return Strategy(name="fake", open=lambda n, o: None, isolation=isolation, native_async=native_async)  # type: ignore[arg-type,return-value]  # never opened
-
-
-def view(pool: Any = None, **kwargs: Any) -> WorkPool:
-    return WorkPool(pool or FakePool(), strategy(**kwargs))
+def view() -> WorkPool:
+    fake = Strategy(name="fake", open=lambda n, o: None, isolation=Isolation.THREAD)  # type: ignore[arg-type,return-value]  # never opened
+    return WorkPool(FakePool(), fake)
 
 
 def double(x: int) -> int:
@@ -51,69 +35,7 @@ def double(x: int) -> int:
 
 
 async def double_later(x: int) -> int:
-    await asyncio.sleep(0)
     return 2 * x
-
-
-def fail_on_two(x: int) -> int:
-    if x == 2:
-        raise ValueError("two")
-    return x
-
-
-async def fail_on_two_later(x: int) -> int:
-    return fail_on_two(x)
-
-
-class TestPoolView:
-    def test_has_the_pools_workers_and_the_strategys_name(self) -> None:
-        assert view().workers == 3
-        assert view().strategy == "fake"
-
-    def test_hands_over_chunk_size_and_timeout(self) -> None:
-        pool = FakePool()
-        view(pool).map(double, range(3), chunk_size=2, timeout=5)
-        assert pool.asked == {"items": [0, 1, 2], "chunk_size": 2, "timeout": 5.0}
-
-    def test_auto_is_the_strategys_own_choice(self) -> None:
-        pool = FakePool()
-        view(pool).map(double, [1], chunk_size="auto")
-        assert pool.asked["chunk_size"] is None
-
-    def test_dearest_items_start_first_and_results_keep_their_places(self) -> None:
-        pool = FakePool()
-        assert view(pool).map(double, [1, 3, 2], cost=float) == [2, 6, 4]
-        assert pool.asked["items"] == [3, 2, 1]
-
-    def test_collected_errors_stand_in_their_places(self) -> None:
-        results = view().map(fail_on_two, [1, 2, 3], on_error="collect")
-        assert results[0::2] == [1, 3]
-        assert isinstance(results[1], ValueError)
-
-    def test_collected_errors_of_coroutines_too(self) -> None:
-        results = view(native_async=True).map(fail_on_two_later, [1, 2], on_error="collect")
-        assert isinstance(results[1], ValueError)
-
-    def test_coroutine_functions_run_on_strategies_that_block(self) -> None:
-        assert view().map(double_later, [1, 2]) == [2, 4]
-
-    def test_event_loops_take_the_coroutine_twin(self) -> None:
-        assert view(native_async=True).map(double, [1, 2], async_fn=double_later) == [2, 4]
-
-    def test_event_loops_refuse_blocking_functions_in_one_sentence(self) -> None:
-        with pytest.raises(Unsuitable, match="coroutine functions only, and double is not one: pass"):
-            view(native_async=True).map(double, [1])
-
-    def test_an_executor_is_there_or_its_absence_is_said(self) -> None:
-        with pytest.raises(Unsuitable, match="fake has no concurrent"):
-            _ = view().executor
-
-        with ThreadPoolExecutor(1) as threads:
-
-            class WithExecutor(FakePool):
-                executor: Executor = threads
-
-            assert view(WithExecutor()).executor is threads
 
 
 class TestArguments:
@@ -128,6 +50,26 @@ class TestArguments:
             ({"equal": "=="}, "equal= must be a function"),
             ({"kind": "gpu"}, "kind= must be 'cpu', 'io' or 'mixed', not 'gpu'"),
             ({"size": -1}, "size= must be bytes"),
+            ({"ordered": "no"}, "ordered must be True or False, not 'no'"),
+            ({"chunk_size": "atuo"}, "not 'atuo'. Did you mean 'auto'?"),
+            ({"on_error": "colect"}, "not 'colect'. Did you mean 'collect'?"),
+            ({"task_timeout": 0}, "task_timeout must be seconds above 0, not 0"),
+            ({"partition": "even"}, "partition must be 'balanced', not 'even'"),
+            ({"partition": "balanced", "chunk_size": 3}, "chunk_size=3 cannot hold beside it: leave one"),
+            ({"retries": -1}, "retries must be a whole number of at least 0, not -1"),
+            ({"retries": True}, "retries must be a whole number of at least 0, not True"),
+            ({"backoff": -1}, "backoff must be seconds from 0, not -1"),
+            ({"backoff": None}, "backoff must be seconds from 0, not None"),
+            ({"cost": 3}, "cost= must be a function, not 3"),
+            ({"async_fn": 3}, "async_fn= must be a function, not 3"),
+            ({"initializer": 3}, "initializer= must be a plain function, not 3"),
+            ({"initializer": double_later}, "must be a plain function, not double_later"),
+            (
+                {"initializer": len, "initargs": 3},
+                "initargs= must be a tuple of arguments, not 3: write (3,)",
+            ),
+            ({"initargs": (3,)}, "arguments of initializer=, which is missing"),
+            ({"baseline_timeout": "1s"}, "baseline_timeout must be seconds above 0, not '1s'"),
         ],
     )
     def test_a_wrong_argument_is_one_sentence(self, arguments: dict[str, Any], sentence: str) -> None:
@@ -146,6 +88,18 @@ class TestArguments:
     def test_measure_takes_a_plain_function(self) -> None:
         with pytest.raises(UsageError, match="plain function of the pool, not double_later"):
             Workload.of_call(double_later)  # type: ignore[arg-type]  # the mistake under test
+
+    def test_measure_takes_bytes_in_all(self) -> None:
+        assert Workload.of_call(lambda pool: None, size=5).size_bytes == 5
+        with pytest.raises(UsageError, match="bytes in all"):
+            Workload.of_call(lambda pool: None, size=len)  # type: ignore[arg-type]  # the mistake under test
+
+    def test_an_initializer_gets_its_arguments(self) -> None:
+        seen: list[int] = []
+        workload = Workload.of_map(double, [1], initializer=seen.append, initargs=(3,))
+        assert workload.initializer
+        workload.initializer()
+        assert seen == [3]
 
     def test_a_generator_is_materialized_once(self) -> None:
         workload = Workload.of_map(double, (x for x in range(3)))

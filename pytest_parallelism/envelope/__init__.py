@@ -15,32 +15,55 @@ from __future__ import annotations
 
 from ._drag import drag
 from ._errors import Caught, Failure, RemoteTraceback, attempt, catch, release, task_error
+from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox
 from ._meeting import Seen, rendezvous
+from ._serve import serve
+from ._settings import WorkerSettings, worker_settings
+from ._shipped import shipped
+from ._speech import Telling, heard
 from ._tasks import enclose, pack, run, unpack
+from ._trying import Initializing, Outcome, Trying, note
 from ._worker import NATIVE_THREAD_VARIABLES, start_worker
-from ._wrappers import Blocking, Calling, Collecting, adapted, is_async, named
+from ._wrappers import Blocking, Calling, Collecting, Each, adapted, is_async, named
 
 __all__ = [
+    "CHUNK",
+    "FUNCTION",
     "NATIVE_THREAD_VARIABLES",
+    "READY",
     "Blocking",
     "Calling",
     "Caught",
     "Collecting",
+    "Each",
     "Failure",
+    "Frame",
+    "Inbox",
+    "Initializing",
+    "Outbox",
+    "Outcome",
     "RemoteTraceback",
     "Seen",
+    "Telling",
+    "Trying",
+    "WorkerSettings",
     "adapted",
     "attempt",
     "catch",
     "drag",
     "enclose",
+    "heard",
     "is_async",
     "named",
+    "note",
     "pack",
     "release",
     "rendezvous",
     "run",
+    "serve",
+    "shipped",
     "start_worker",
     "task_error",
     "unpack",
+    "worker_settings",
 ]

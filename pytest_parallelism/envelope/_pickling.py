@@ -17,6 +17,8 @@ from typing import Any
 import cloudpickle
 import cloudpickle.cloudpickle as cloudpickle_internals
 
+from ._locks import open_after_fork
+
 __all__ = ["dumps", "loads"]
 
 
@@ -36,20 +38,18 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 _register((module,), self._added)
             if isinstance(obj, type):
                 _settled.add(obj)
-        return super().reducer_override(obj)
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if name == "_class_setstate":
-            return _settle
-        return super().find_class(module, name)
+        reduced = super().reducer_override(obj)
+        if isinstance(reduced, tuple) and reduced[-1] is cloudpickle_internals._class_setstate:
+            return (*reduced[:-1], _settle)
+        return reduced
 
 
 # Classes that this process sent or has loaded by value. cloudpickle fills such a class anew each time it
 # arrives: the methods of the user's own class would become copies that see other globals.
 _settled: weakref.WeakSet[type] = weakref.WeakSet()
-_pickling = threading.RLock()
+_pickling = open_after_fork(threading.RLock())
+
+loads = pickle.loads
 
 
 def _settle(cls: type, state: Any) -> type:
@@ -78,10 +78,6 @@ def dumps(obj: Any, by_value: Iterable[ModuleType] = ()) -> bytes:
             for module in added:
                 cloudpickle.unregister_pickle_by_value(module)
     return buffer.getvalue()
-
-
-def loads(data: bytes) -> Any:
-    return _Unpickler(io.BytesIO(data)).load()
 
 
 def _importable(module: ModuleType) -> bool:

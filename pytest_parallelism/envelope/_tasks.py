@@ -6,13 +6,18 @@ import contextlib
 import functools
 import os
 import pickle
+import threading
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
 from ..errors import NotTransferable
+from . import _speech
 from ._errors import Caught, attempt, catch, release
+from ._locks import open_after_fork
 from ._pickling import dumps, loads
+from ._shipped import came, went
 from ._worker import limit_native_threads
 from ._wrappers import named
 
@@ -21,6 +26,8 @@ __all__ = ["enclose", "pack", "run", "unpack"]
 _PRIMITIVES = frozenset({bool, bytes, complex, float, int, str, type(None)})
 _CACHED_FUNCTIONS = 8
 _Function = Callable[[Any], Any]
+Buffer = bytes | bytearray | memoryview
+_BUFFERS = (bytes, bytearray, memoryview)
 
 
 def pack(fn: Callable[..., Any], by_value: Iterable[ModuleType] = ()) -> bytes:
@@ -29,33 +36,51 @@ def pack(fn: Callable[..., Any], by_value: Iterable[ModuleType] = ()) -> bytes:
     ``by_value``: modules that go by value in any case. Raises `NotTransferable`.
     """
     try:
-        return dumps(fn, by_value)
+        blob = dumps(fn, by_value)
     except Exception as exc:
         raise NotTransferable(
             f"{named(fn)} cannot be sent to a worker ({_brief(exc)}): "
             f"create what it needs inside the function, or pass it with the items"
         ) from exc
+    went(len(blob))
+    return blob
 
 
 def enclose(items: Sequence[Any], by_value: Iterable[ModuleType] = (), start: int = 0) -> bytes:
     """Items as bytes; ``start`` is the index of the first one, for the message of `NotTransferable`."""
     try:
         if all(type(item) in _PRIMITIVES for item in items):
-            return pickle.dumps(list(items), protocol=pickle.HIGHEST_PROTOCOL)
-        return dumps(list(items), by_value)
+            data = pickle.dumps(list(items), protocol=pickle.HIGHEST_PROTOCOL)
+        else:
+            data = dumps(list(items), by_value)
     except Exception as exc:
         index, item = _guilty(items, functools.partial(dumps, by_value=by_value))
         raise NotTransferable(
             f"item {start + index} ({type(item).__name__}) cannot be sent to a worker ({_brief(exc)})"
         ) from exc
+    went(len(data))
+    return data
 
 
-def unpack(data: bytes) -> list[Any]:
-    """Results of a `run`, or raises its first error, the worker's traceback being the ``__cause__``."""
+def unpack(data: Buffer) -> list[Any]:
+    """Results of a `run`, or raises its first error, the worker's traceback being the ``__cause__``.
+
+    What tasks said in the worker is said again first: logged, warned and written to ``sys.stdout`` and
+    ``sys.stderr``.
+    """
+    came(len(data))
+    return _opened(data)
+
+
+def _opened(data: Buffer) -> list[Any]:
     try:
         good, value = loads(data)
     except Exception as exc:
         raise NotTransferable(f"a result cannot be loaded in the parent ({_brief(exc)})") from exc
+    if good is None:
+        entries, answer = value
+        _speech.replay(entries)
+        return _opened(answer)
     if not good:
         raise release(value)
     return [release(result) if isinstance(result, Caught) else result for result in value]
@@ -78,32 +103,49 @@ _functions: dict[bytes, _Function] = {}
 _needs_cloudpickle: set[bytes] = set()
 
 
-def run(blob: bytes, payload: bytes | Sequence[Any], start: int = 0) -> bytes:
+def run(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> bytes:
     """Runs a packed function over a chunk in a worker; never raises because of the task.
 
-    ``payload``: what `enclose` gave, or the items themselves. ``start``: index of the first item.
+    ``payload``: what `enclose` gave, or the items themselves. ``start``: index of the first item. The answer
+    takes along what tasks of this worker have said since the last one.
     """
+    results, failure = attempted(blob, payload, start)
+    answer = failure or answered(blob, results, start)[1]
+    return telling(answer) if _speech.said else answer
+
+
+def telling(answer: bytes) -> bytes:
+    """An answer that takes along what was said."""
+    return _wire(None, (_speech.take(), answer))
+
+
+def attempted(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> tuple[list[Any], bytes | None]:
+    """Results of a `run` as they are, or its first error as bytes for `unpack`."""
     try:
         fn = _function(blob)
-        items = loads(payload) if isinstance(payload, bytes) else payload
+        items = loads(payload) if isinstance(payload, _BUFFERS) else payload
     except BaseException as exc:  # noqa: BLE001  # user code runs while unpickling
-        return _wire(
-            False, catch(NotTransferable(f"a worker cannot load the task ({_brief(exc)})"), cause=exc)
-        )
+        text = f"a worker cannot load the task ({_brief(exc)})"
+        return [], _wire(False, catch(NotTransferable(text), cause=exc))
     results, failure = attempt(fn, items)
     if failure is not None:
         where = f"in process {os.getpid()}, item {start + failure.position}:\n"
-        return _wire(False, catch(failure.error, where=where))
+        return [], _wire(False, catch(failure.error, where=where))
+    return results, None
+
+
+def answered(blob: bytes, results: Sequence[Any], start: int = 0) -> tuple[bool, bytes]:
+    """Results as bytes for `unpack`; False where these are the error that they cannot be sent."""
     sent = [catch(result) if isinstance(result, BaseException) else result for result in results]
     try:
-        return _send(blob, sent)
+        return True, _send(blob, sent)
     except BaseException as exc:  # noqa: BLE001  # a user's __reduce__ may raise anything
         index, result = _guilty(sent, dumps)
         text = f"the result of item {start + index} ({type(result).__name__}) cannot be sent back"
-        return _wire(False, catch(NotTransferable(f"{text} ({_brief(exc)})")))
+        return False, _wire(False, catch(NotTransferable(f"{text} ({_brief(exc)})")))
 
 
-def _wire(good: bool, value: Any) -> bytes:
+def _wire(good: bool | None, value: Any) -> bytes:
     return pickle.dumps((good, value), protocol=pickle.HIGHEST_PROTOCOL)
 
 
@@ -118,10 +160,21 @@ def _send(blob: bytes, results: list[Any]) -> bytes:
 def _function(blob: bytes) -> _Function:
     fn = _functions.get(blob)
     if fn is None:
-        fn = loads(blob)
+        fn = _loaded(blob)
         while len(_functions) >= _CACHED_FUNCTIONS:
             _needs_cloudpickle.discard(oldest := next(iter(_functions)))
             del _functions[oldest]
         _functions[blob] = fn
         limit_native_threads()
     return fn
+
+
+_loading = open_after_fork(threading.Lock())
+
+
+def _loaded(blob: bytes) -> _Function:
+    """A fresh interpreter imports here what its parent has long imported: such warnings are no task's."""
+    with _loading, warnings.catch_warnings():  # which threads cannot enter at once
+        warnings.simplefilter("ignore")
+        fn: _Function = loads(blob)
+        return fn

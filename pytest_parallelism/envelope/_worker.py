@@ -10,6 +10,9 @@ import signal
 import sys
 import threading
 
+from ._settings import WorkerSettings, take_over
+from ._speech import listen
+
 __all__ = ["NATIVE_THREAD_VARIABLES", "limit_native_threads", "start_worker"]
 
 NATIVE_THREAD_VARIABLES = (
@@ -29,15 +32,24 @@ _native_threads: int | None = None
 _limited: tuple[bool, ...] | None = None
 
 
-def start_worker(native_threads: int | None = None, tied: bool = False) -> None:
+def start_worker(
+    native_threads: int | None = None, tied: bool = False, settings: WorkerSettings | None = None
+) -> None:
     """Initializer of a worker process.
 
-    It leaves Ctrl-C to the parent, restores SIGTERM (a forked worker inherits handlers), keeps what it
-    inherited out of garbage collection, ends when the parent is gone, and limits native threads unless the
-    environment already says something about them. ``tied``: the thread that starts it lives as long as the
-    parent, so that Linux can end the worker with it (prctl(2) speaks of threads); otherwise a thread waits.
+    On POSIX, the worker leads a process group of its own, so that it can be killed with all that its tasks
+    started. It leaves Ctrl-C to the parent, restores SIGTERM (a forked worker inherits handlers), keeps what
+    it inherited out of garbage collection, ends when the parent is gone, and limits native threads unless
+    the environment already says something about them.
+
+    ``tied``: the thread that starts it lives as long as the parent, so that Linux can end the worker with it
+    (prctl(2) speaks of threads); otherwise a thread waits. ``settings``: what `worker_settings` gave in the
+    parent; from then on, what tasks log, warn and print goes to the parent with the answers of `run`. None
+    leaves logging, warnings and streams alone.
     """
     global _native_threads
+    with contextlib.suppress(OSError, AttributeError):  # it leads a session; Windows has no groups
+        os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if not (tied and _tie_to_parent()):
@@ -47,6 +59,9 @@ def start_worker(native_threads: int | None = None, tied: bool = False) -> None:
         _native_threads = native_threads
         for name in NATIVE_THREAD_VARIABLES:
             os.environ.setdefault(name, str(native_threads))
+    if settings is not None:
+        take_over(settings)
+        listen()
 
 
 def _tie_to_parent() -> bool:

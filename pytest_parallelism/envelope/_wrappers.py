@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ._errors import task_error
 
-__all__ = ["Blocking", "Calling", "Collecting", "Wrapper", "adapted", "is_async", "named"]
+__all__ = ["Blocking", "Calling", "Collecting", "Each", "Wrapper", "adapted", "is_async", "named"]
 
 
 class Wrapper:
@@ -57,6 +57,17 @@ class Calling(Wrapper):
     def __call__(self, item: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
         """The result of the call."""
         return self.fn(*item[0], **item[1])
+
+
+class Each(Wrapper):
+    """A function over a list of items: a chunk as one item."""
+
+    def __call__(self, items: Sequence[Any]) -> Any:
+        """The results; a coroutine of them where the function is a coroutine function."""
+        return self._awaited(items) if is_async(self.fn) else [self.fn(item) for item in items]
+
+    async def _awaited(self, items: Sequence[Any]) -> list[Any]:
+        return [await self.fn(item) for item in items]
 
 
 async def _awaiting(awaitable: Awaitable[Any]) -> Any:

@@ -81,6 +81,8 @@ def points_of(
 def _counts(strategy: Strategy, spec: Iterable[WorkerCount], cores: int) -> list[tuple[WorkerCount, int]]:
     if strategy.counts is Counts.ONE:
         return [(1, 1)]
+    if strategy.counts is Counts.OWN:
+        spec = ("max",)  # where it starts from; what it chose stands in the record
     return resolve_workers(spec, cores, in_flight=strategy.native_async)
 
 

@@ -15,7 +15,8 @@ from .. import envelope, gate, record, rounds, scaling
 from ..errors import ParallelismError, ParallelismWarning, Unsuitable, UsageError, did_you_mean
 from ..measurement import Measurement, Pair, Verdict
 from ..strategy import Isolation, StrategyOptions
-from ..workload import Workload, WorkPool
+from ..workload import COMMON_ARGUMENTS, MAP_ARGUMENTS, Workload
+from ..workpool import WorkPool
 from . import benchmark as host
 from .live import LiveLine
 
@@ -66,8 +67,9 @@ class Parallel:
         """``[fn(item) for item in items]`` on this point's strategy, measured; the parallel result.
 
         The workload runs many times: once materialized, the same items each time, or what ``setup()``
-        returns. Arguments: ``setup, teardown, chunk_size, ordered, on_error, timeout, equal, cost, size,
-        async_fn, kind`` (docs/writing-tests.md). Raises the task's own error, `WorkloadError` where the
+        returns. Arguments: ``setup, teardown, equal, ordered, kind, size, initializer, initargs,
+        baseline_timeout`` and ``chunk_size, on_error, timeout, task_timeout, cost, partition, retries,
+        backoff, async_fn`` (docs/writing-tests.md). Raises the task's own error, `WorkloadError` where the
         workload cannot be measured truly, and skips the test where the strategy cannot run it.
         """
         _only_known(arguments, _MAP_ARGUMENTS, "parallel.map")
@@ -79,9 +81,9 @@ class Parallel:
     def measure(self, call: Callable[[WorkPool], T], **arguments: Any) -> T:
         """``call(pool)``, any pipeline of the user's, measured; its parallel result.
 
-        ``pool`` has ``map``, ``workers``, ``strategy`` and, where the strategy can, ``executor``. In the
-        sequential arm it has one worker and runs everything in turn. Arguments: ``setup, teardown, equal,
-        ordered, kind`` and ``size`` (bytes in all).
+        ``pool`` has ``map``, ``imap``, ``workers``, ``strategy`` and, where the strategy can, ``executor``.
+        In the sequential arm it has one worker and runs everything in turn. Arguments: ``setup, teardown,
+        equal, ordered, kind, size`` (bytes in all), ``initializer, initargs, baseline_timeout``.
         """
         _only_known(arguments, _MEASURE_ARGUMENTS, "parallel.measure")
         result: T = self._run(lambda: Workload.of_call(call, **arguments, by_value=self._by_value()))
@@ -137,6 +139,7 @@ class Parallel:
             options=StrategyOptions(
                 by_value=workload.by_value,
                 native_threads=_native_threads(),
+                initializer=workload.initializer,
                 extra=point.options,
             ),
             notify=notify,
@@ -200,11 +203,8 @@ class Parallel:
             self._request.node.warn(ParallelismWarning(sentence))
 
 
-_MEASURE_ARGUMENTS = ("setup", "teardown", "equal", "ordered", "kind", "size")
-_MAP_ARGUMENTS = (
-    *("setup", "teardown", "chunk_size", "ordered", "on_error", "timeout"),
-    *("equal", "cost", "size", "async_fn", "kind"),
-)
+_MEASURE_ARGUMENTS = COMMON_ARGUMENTS
+_MAP_ARGUMENTS = tuple(dict.fromkeys((*COMMON_ARGUMENTS, *MAP_ARGUMENTS)))
 
 
 def _only_known(arguments: dict[str, Any], known: Iterable[str], where: str) -> None:

@@ -16,6 +16,7 @@ from ..record import Entry, Record, Status
 from . import text
 from .conditions import conditions
 from .findings import advice, best, contention, cost, point_name, recommended
+from .resources import LEGEND, resources
 from .table import table
 
 __all__ = ["Line", "Style", "render"]
@@ -56,12 +57,14 @@ class _Tagged:
     sentence: str
 
 
-def render(entries: Sequence[Entry], *, width: int = 80, saved: bool, strict: bool = False) -> list[Line]:
+def render(
+    entries: Sequence[Entry], *, width: int = 80, saved: bool, strict: bool = False, verbose: bool = False
+) -> list[Line]:
     """The whole report, no line wider than ``width`` terminal cells (at least 40).
 
     ``entries`` in the order of the tables and rows; of two with one node id (a repeated test) the last
     counts. ``saved``: pytest-benchmark stores the figures somewhere. ``strict``: ``--parallel-strict``.
-    No entries give no lines.
+    ``verbose``: with what each point used. No entries give no lines.
     """
     width = max(LEAST_WIDTH, width)
     entries = [_sound(entry) for entry in {entry.nodeid: entry for entry in entries}.values()]
@@ -71,8 +74,10 @@ def render(entries: Sequence[Entry], *, width: int = 80, saved: bool, strict: bo
     titles = _titles(groups)
     lines: list[Line] = []
     for test, group in groups.items():
-        lines += [*_group(titles[test], group, width), Line("")]
-    return lines + _closing(entries, width, saved=saved, strict=strict) if entries else []
+        lines += [*_group(titles[test], group, width, verbose=verbose), Line("")]
+    closing = _closing(entries, width, saved=saved, strict=strict)
+    legend = _sentence(LEGEND, width, style="dim") if verbose else []
+    return [*lines, *legend, *closing] if entries else []
 
 
 def _sound(entry: Entry) -> Entry:
@@ -80,7 +85,7 @@ def _sound(entry: Entry) -> Entry:
     return entry if entry.status == "measured" else replace(entry, record=None)
 
 
-def _group(title: str, group: Sequence[Entry], width: int) -> list[Line]:
+def _group(title: str, group: Sequence[Entry], width: int, *, verbose: bool) -> list[Line]:
     records = [entry.record for entry in group if entry.record is not None]
     lines = _heading(title, records, width)
     if records:
@@ -90,6 +95,8 @@ def _group(title: str, group: Sequence[Entry], width: int) -> list[Line]:
             for row, style in table(group, top, width, crowded=_crowded(records))
         ]
         lines += _sentence(advice(records), width, indent="  ", style="" if top is None else "good")
+    if records and verbose:
+        lines += [Line(text.shorten(row, width), style) for row, style in resources(group, width)]
     ended = _without_figures(group, "failed", "error")
     untried = _without_figures(group, "not measured", "skipped")
     return lines + _tagged([*_costs(records), *_verdicts(group), *ended, *_notes(group), *untried], width)

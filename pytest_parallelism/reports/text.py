@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ..measurement import Interval
 
 __all__ = [
+    "amount",
     "cells",
     "clean",
     "counted",
@@ -134,6 +135,13 @@ def seconds(value: float) -> str:
 def size(number: float) -> str:
     """``14.2 MB``: decimal units of bytes."""
     return _scaled(number, (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0)))
+
+
+def amount(number: float) -> str:
+    """``149``, ``14.2k``: how many, in three digits and thousands, millions or milliards of them."""
+    if number == 0:
+        return "0"
+    return _scaled(number, (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))).replace(" ", "")
 
 
 def _scaled(value: float, units: Sequence[tuple[str, float]]) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from .conditions import environment, tracing
 from .cores import Cores, usable_cores
-from .footprint import memory, reset_peak, thread_count
+from .footprint import descendants, helpers, memory, reset_peak, thread_count
 from .meter import Meter, Snapshot
 
 __all__ = [
     "Cores",
     "Meter",
     "Snapshot",
+    "descendants",
     "environment",
+    "helpers",
     "memory",
     "reset_peak",
     "thread_count",

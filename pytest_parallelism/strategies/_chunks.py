@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..division import auto_chunk
 from ..errors import TaskTimeout, UsageError
 from ..strategy import StrategyOptions
 
 __all__ = ["Deadline", "auto_chunk", "chunked", "extras"]
 
-CHUNKS_PER_WORKER = range(8, 3, -1)
-"""Few enough that sending (about 0.1 ms a chunk by our measurement) costs little, and enough for balance."""
-
 ChunkRule = Callable[[int, int], int]
-
-
-def auto_chunk(items: int, workers: int) -> int:
-    """Items per chunk, such that each worker gets 4 to 8 chunks (one item each where items are few).
-
-    Among these counts, the one after which items of equal cost end first; the smaller chunk of equals,
-    because real items differ.
-    """
-    sizes = [max(1, math.ceil(items / (workers * count))) for count in CHUNKS_PER_WORKER]
-    return min(sizes, key=lambda size: size * math.ceil(math.ceil(items / size) / workers))
 
 
 def one_by_one(_items: int, _workers: int) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from ..envelope import Calling, adapted
 from ..errors import PoolError
 from ..strategy import Chunk
+from ..workers import adopting
 from ._chunks import ChunkRule, Deadline, auto_chunk, chunked
 
 __all__ = ["Closable", "ExecutorPool", "Send", "Sending", "UserExecutor", "opened"]
@@ -305,11 +306,12 @@ P = TypeVar("P", bound=Closable)
 @contextmanager
 def opened(pool: P) -> Iterator[P]:
     """The pool while its workers run; left by an exception, it ends them at once."""
-    try:
-        pool.start()
-        yield pool
-    except BaseException:
-        pool.kill()
-        raise
-    else:
-        pool.close()
+    with adopting():
+        try:
+            pool.start()
+            yield pool
+        except BaseException:
+            pool.kill()
+            raise
+        else:
+            pool.close()

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from ..envelope import Calling, adapted, attempt, is_async
+from ..envelope import Calling, Failure, adapted, attempt, is_async
+from ..strategy import StrategyOptions
 from ._chunks import Deadline
 from ._loops import LoopPool
 
@@ -20,9 +21,9 @@ class InlinePool:
     nothing here, for there is nothing to send.
     """
 
-    workers = 1
-
-    def __init__(self) -> None:
+    def __init__(self, options: StrategyOptions | None = None) -> None:
+        self.workers = 1
+        self._options = options
         self.executor: Executor = _InlineExecutor()
         self._loop: LoopPool | None = None
 
@@ -38,21 +39,33 @@ class InlinePool:
         if is_async(fn):
             self._loop = self._loop or LoopPool(1)
             return self._loop.map(fn, items, timeout=timeout)
+        if timeout is None:
+            return _done(*attempt(fn, items))
         deadline = Deadline(timeout)
         results: list[Any] = []
-        for chunk in (items,) if timeout is None else ([item] for item in items):
+        for item in items:
             if deadline.passed():
                 raise deadline.error("it was left between two items")
-            done, failure = attempt(fn, chunk)
-            if failure:
-                raise failure.error
-            results += done
+            results += _done(*attempt(fn, [item]))
         return results
+
+    def start(self) -> None:
+        """Calls the initializer: the caller is the worker."""
+        if self._options is not None and self._options.initializer is not None:
+            self._options.initializer()
 
     def close(self) -> None:
         """Closes the event loop, if there was one."""
         if self._loop:
             self._loop.close()
+
+    kill = close
+
+
+def _done(results: list[Any], failure: Failure | None) -> list[Any]:
+    if failure:
+        raise failure.error
+    return results
 
 
 class _InlineExecutor(Executor):

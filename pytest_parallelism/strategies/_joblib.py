@@ -13,14 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from multiprocessing.connection import wait
-from multiprocessing.pool import TERMINATE
 from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
-from ..envelope import start_worker
+from ..envelope import start_worker, worker_settings
+from ..envelope._shipping import start_pool_worker
 from ..strategy import StrategyOptions
 from ..workers import bounded, end, hidden_main, lost, quiet_fork
+from ._watch import Watch, ended, in_main, taken_over
 
 __all__ = ["Lasting", "LastingLoky", "LastingMultiprocessing", "LastingThreading"]
 
@@ -55,6 +55,8 @@ class Lasting:
 
     options: StrategyOptions
     fault: BaseException | None
+    untold: BaseException | None
+    """A fault between two calls, for whoever comes first."""
     processes: Sequence[BaseProcess]
     """The workers, where they are processes."""
 
@@ -63,6 +65,7 @@ class Lasting:
 
     _waiting: dict[int, Callback]
     _ending: list[threading.Thread]
+    _watches: list[Watch]
 
     base = ""
 
@@ -74,11 +77,17 @@ class Lasting:
         base = getattr(_parallel_backends, cls.base)
         backend = type(cls.__name__, (cls, base), {})(nesting_level=0)
         backend.options = options
-        backend.fault = None
+        backend.fault = backend.untold = None
         backend.processes = ()
         backend._waiting = {}
         backend._ending = []
+        backend._watches = []
         return backend
+
+    @property
+    def started(self) -> bool:
+        """Whether it has its workers."""
+        raise NotImplementedError
 
     def effective_n_jobs(self, n_jobs: int) -> int:
         """What joblib found, as a number that does not send it into the parent."""
@@ -109,6 +118,8 @@ class Lasting:
 
     def fail(self, error: BaseException) -> None:
         """Every job that is waited for, now or later, fails with this error."""
+        if self.fault is None and not self._waiting:
+            self.untold = error
         self.fault = error
         for key in tuple(self._waiting):
             self._answered(key, _Failed(error))
@@ -116,12 +127,12 @@ class Lasting:
     def watch(self, processes: Sequence[BaseProcess]) -> None:
         """From now on, the loss of one of these is a fault."""
         self.processes = processes
-        thread = threading.Thread(target=_watch, args=(self, processes), daemon=True, name="joblib-watch")
-        self._ending.append(thread)
-        thread.start()
+        self._watches.append(Watch(processes, self.fail, may_leave=self.may_leave))
 
     def unwatch(self) -> None:
         """From now on, our processes may end."""
+        for watch in self._watches:
+            watch.stop()
         self.processes = ()
 
     def stop(self, *, kill: bool) -> None:
@@ -130,6 +141,9 @@ class Lasting:
 
     def join(self) -> None:
         """Waits a second at most for our threads, whose work has ended."""
+        for watch in self._watches:
+            watch.join()
+        self._watches.clear()  # processes hold their queues, whose semaphores stay as long
         _join(self._ending)
 
     def _answered(self, key: int, out: Any) -> None:
@@ -142,6 +156,7 @@ class LastingThreading(Lasting):
     """Threads that stay."""
 
     base = "ThreadingBackend"
+    started = True  # they are made when needed
     _pool: Any = None
 
     def terminate(self) -> None:
@@ -170,16 +185,20 @@ class LastingMultiprocessing(Lasting):
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
         """Called by joblib before each call; makes the pool in the first."""
         if self._pool is None:
-            args = (self.options.native_threads, _in_main())
+            args = (self.options.native_threads, in_main(), worker_settings())
             base: Any = super()
             with hidden_main(), quiet_fork():
                 base.configure(
-                    n_jobs=n_jobs, parallel=parallel, initializer=start_worker, initargs=args, **kwargs
+                    n_jobs=n_jobs, parallel=parallel, initializer=start_pool_worker, initargs=args, **kwargs
                 )
-            made: Any = self._pool
-            self.watch(tuple(made._pool))
+            self.watch(taken_over(self._pool))
         self.parallel = parallel
         return self.effective_n_jobs(n_jobs)
+
+    @property
+    def started(self) -> bool:
+        """See `Lasting`."""
+        return self._pool is not None
 
     def terminate(self) -> None:
         """Called by joblib after each call; the processes stay."""
@@ -192,15 +211,10 @@ class LastingMultiprocessing(Lasting):
     def stop(self, *, kill: bool) -> None:  # noqa: ARG002  # idle workers have nothing to finish
         """See `Lasting`."""
         pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        self.unwatch()
-        pool._worker_handler._state = TERMINATE  # or it would replace the killed workers
-        end(pool._pool)
-        end(pool._pool)  # the one that it may have just made
-        with contextlib.suppress(ValueError, AssertionError):
-            pool._inqueue._rlock.release()  # a killed worker may have held it
-        bounded(pool.terminate)
+        if pool is not None:
+            processes = self.processes
+            self.unwatch()
+            ended(pool, processes, kill=True)
 
 
 class LastingLoky(Lasting):
@@ -230,7 +244,7 @@ class LastingLoky(Lasting):
     def _make(self, n_jobs: int, parallel: Any, kwargs: dict[str, Any]) -> None:
         limit = self.options.native_threads
         self.inner_max_num_threads = limit
-        args = (limit, _in_main())
+        args = (limit, in_main(), worker_settings())
         base: Any = super()
         with hidden_main():
             base.configure(
@@ -246,6 +260,11 @@ class LastingLoky(Lasting):
         return job
 
     apply_async = submit
+
+    @property
+    def started(self) -> bool:
+        """See `Lasting`."""
+        return self.executor is not None
 
     def notice(self) -> None:
         """Watches the executor's processes, should they be new ones."""
@@ -282,27 +301,11 @@ class LastingLoky(Lasting):
             if kill:
                 end(processes)
             bounded(lambda: executor.terminate(kill_workers=kill))
+            end(processes)  # what tasks left behind
             _join([feeder] if feeder else [])
-
-
-def _watch(backend: Lasting, processes: Sequence[BaseProcess]) -> None:
-    left = {process.sentinel: process for process in processes}
-    ended: list[BaseProcess] = []
-    while left:
-        ended += [left.pop(sentinel) for sentinel in wait(list(left)) if isinstance(sentinel, int)]
-        for process in ended:
-            process.join(_JOIN_SECONDS)  # its exit code may come a moment later
-        fallen = [process for process in ended if process.exitcode != 0 or not backend.may_leave]
-        if fallen and set(fallen) <= set(backend.processes):
-            backend.fail(lost(ended))
-            return
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:
     end_by = time.monotonic() + _JOIN_SECONDS
     for thread in threads:
         thread.join(max(0.0, end_by - time.monotonic()))
-
-
-def _in_main() -> bool:
-    return threading.current_thread() is threading.main_thread()

@@ -1,29 +1,29 @@
-"""Pools on joblib: each map is one ``joblib.Parallel`` call."""
+"""Pools on joblib: each map is one ``joblib.Parallel`` call, and a stream is on its backend's own submit."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
-from ..envelope import adapted, attempt, enclose, pack, rendezvous, run, unpack
+from ..envelope import adapted, attempt, rendezvous
+from ..envelope._shipping import Answer, Shipping, open_answer, perform
 from ..errors import PoolError
 from ..strategy import StrategyOptions
 from ..workers import lost
-from ._chunks import Deadline, auto_chunk, chunked
-from ._executors import Send, UserExecutor
+from ._chunks import Deadline, chunked
+from ._executors import ExecutorPool, Send
 from ._joblib import Lasting, LastingLoky, LastingMultiprocessing, LastingThreading
 
 __all__ = ["LokyPool", "MultiprocessingPool", "ThreadingPool"]
 
 Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
-_PRIMITIVES = frozenset({bool, bytes, complex, float, int, str, type(None)})
 
-
-class ThreadingPool:
+class ThreadingPool(ExecutorPool):
     """joblib's threading backend; the base of the other two.
 
     Chunks are of our making (``batch_size=1``): joblib's own batches adapt over many calls. After a timeout
@@ -34,7 +34,7 @@ class ThreadingPool:
     backend_type: type[Lasting] = LastingThreading
 
     def __init__(self, workers: int, options: StrategyOptions) -> None:
-        self.workers = workers
+        super().__init__(workers)
         import joblib
 
         self._joblib = joblib
@@ -52,7 +52,7 @@ class ThreadingPool:
         """See `Pool.map`."""
         self.usable()
         task = self._tasks(adapted(fn))
-        tasks = [task(*chunk) for chunk in chunked(items, chunk_size, self.workers, auto_chunk)]
+        tasks = [task(*chunk) for chunk in chunked(items, chunk_size, self.workers, self.chunk_rule)]
         parallel = self._joblib.Parallel(
             n_jobs=self.workers,
             backend=self._backend,
@@ -72,9 +72,34 @@ class ThreadingPool:
         return config
 
     def usable(self) -> None:
-        """Raises `PoolError` once a fault has ended the workers."""
+        """Raises `PoolError` once a fault has ended the workers; first, and once, a fault between two maps."""
+        untold, self._backend.untold = self._backend.untold, None
+        if untold is not None:
+            raise untold
         if self._backend.fault is not None:
             raise PoolError(f"this pool has ended, open a new one: {self._backend.fault}")
+
+    def sender(self, fn: Callable[[Any], Any]) -> Send:
+        """See `Sending`."""
+        if not self._backend.started:  # a failing call of the user's has ended its workers
+            self.map(str, range(self.workers))
+        task = self._tasks(fn)
+
+        def send(start: int, chunk: Sequence[Any]) -> Future[Any]:
+            act, args, _ = task(start, chunk)
+            future: Future[Any] = Future()
+            future.set_running_or_notify_cancel()
+            self._backend.submit(partial(act, *args), callback=partial(self._came, future))
+            return future
+
+        return send
+
+    def expire(self, deadline: Deadline) -> BaseException:
+        """See `ExecutorPool`."""
+        error = deadline.error(self._consequence())
+        self._backend.fail(error)
+        self._backend.stop(kill=True)
+        return error
 
     def open_answer(self, answer: Any) -> list[Any]:
         """Results of a chunk, or raises its error."""
@@ -103,6 +128,12 @@ class ThreadingPool:
         """Ends the workers at once."""
         self._backend.stop(kill=True)
         self._backend.join()
+
+    def _came(self, future: Future[Any], out: Any) -> None:
+        try:
+            future.set_result(self._backend.retrieve_result_callback(out))
+        except Exception as exc:  # noqa: BLE001  # it belongs to whoever waits
+            future.set_exception(exc)
 
     def _meet(self, fn: Callable[[int], Any], tickets: Sequence[int]) -> list[Any]:
         return self.map(fn, tickets, chunk_size=1, timeout=2 * self._options.start_timeout)
@@ -135,6 +166,11 @@ class MultiprocessingPool(ThreadingPool):
     noun = "processes"
     backend_type: type[Lasting] = LastingMultiprocessing
 
+    def __init__(self, workers: int, options: StrategyOptions) -> None:
+        super().__init__(workers, options)
+        # Plain arrays go as they are, so that joblib can share them as memory maps.
+        self._shipping = Shipping(options.by_value)
+
     def pids(self) -> Sequence[int]:
         """See `HasPids`."""
         return [process.pid for process in self._backend.processes if process.pid]
@@ -146,20 +182,23 @@ class MultiprocessingPool(ThreadingPool):
         allowed = multiprocessing.get_start_method(allow_none=True)
         return {"start_method": allowed or multiprocessing.get_all_start_methods()[0]}
 
-    def open_answer(self, answer: Any) -> list[Any]:
+    def open_answer(self, answer: Answer) -> list[Any]:
         """See `ThreadingPool`."""
-        return unpack(answer)
+        return open_answer(answer)
+
+    def close(self) -> None:
+        """See `ThreadingPool`."""
+        super().close()
+        self._shipping.close()
+
+    def kill(self) -> None:
+        """See `ThreadingPool`."""
+        super().kill()
+        self._shipping.close()
 
     def _tasks(self, fn: Callable[[Any], Any]) -> Callable[[int, Sequence[Any]], Task]:
-        by_value = self._options.by_value
-        blob = pack(fn, by_value)
-
-        def task(start: int, chunk: Sequence[Any]) -> Task:
-            # Plain arrays go as they are, so that joblib can share them as memory maps.
-            payload = chunk if all(map(_plain, chunk)) else enclose(chunk, by_value, start)
-            return run, (blob, payload, start), {}
-
-        return task
+        task = self._shipping.shipment(fn).task
+        return lambda start, chunk: (perform, task(start, chunk), {})
 
     def _consequence(self) -> str:
         return f"its worker processes were killed ({', '.join(map(str, self.pids()))})"
@@ -170,27 +209,9 @@ class LokyPool(MultiprocessingPool):
 
     backend_type = LastingLoky
 
-    def __init__(self, workers: int, options: StrategyOptions) -> None:
-        super().__init__(workers, options)
-        self.executor: Executor = UserExecutor(self)
-
     def info(self) -> Mapping[str, str]:
         """See `HasInfo`."""
         return {"start_method": "loky"}
-
-    def sender(self, fn: Callable[[Any], Any]) -> Send:
-        """See `Sending`."""
-        by_value = self._options.by_value
-        blob = pack(fn, by_value)
-
-        def send(start: int, chunk: Sequence[Any]) -> Future[Any]:
-            future: Future[Any] = self._backend.executor.submit(
-                run, blob, enclose(chunk, by_value, start), start
-            )
-            self._backend.notice()
-            return future
-
-        return send
 
     def translate(self, exc: BaseException) -> BaseException:
         """See `Sending`."""
@@ -199,12 +220,3 @@ class LokyPool(MultiprocessingPool):
         fault: BaseException = self._backend.fault or lost(self._backend.processes)
         self._backend.fault = fault
         return fault
-
-
-def _plain(item: Any) -> bool:
-    kind = type(item)
-    if kind in _PRIMITIVES:
-        return True
-    if kind in (list, tuple):
-        return all(map(_plain, item))
-    return kind.__module__ == "numpy" and kind.__name__ == "ndarray" and not item.dtype.hasobject

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from ..envelope import adapted, task_error
 from ..errors import PoolError
+from ..strategy import Chunk, StrategyOptions
 from ._chunks import Deadline, chunked, one_by_one
+from ._flow import GRACE_SECONDS, Flow, limited
 from ._threads import ThreadsPool
 
 __all__ = ["LoopPool", "LoopThreadsPool"]
 
-_GRACE_SECONDS = 0.5
-"""How long cancelled coroutines may take to end."""
-
-Step = Callable[[Sequence[Any]], Awaitable[list[Any]]]
+Step = Callable[[Sequence[Any]], Coroutine[Any, Any, list[Any]]]
 
 
 class _Stopped(Exception):  # carries a task's error out of its coroutine unchanged
@@ -39,9 +39,11 @@ class LoopPool:
     The first error, or the timeout, cancels all others. A coroutine that blocks the loop cannot be ended.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, options: StrategyOptions | None = None) -> None:
         self.workers = workers
+        self._options = options or StrategyOptions()
         self._loop = asyncio.new_event_loop()
+        self._room = asyncio.Semaphore(workers)
 
     def map(
         self,
@@ -52,14 +54,59 @@ class LoopPool:
         timeout: float | None = None,
     ) -> list[Any]:
         """See `Pool.map`; ``fn`` is a coroutine function."""
-        if _loop_runs():
-            raise PoolError("an event loop already runs in this thread: measure from a plain function")
+        self._be_free()
         chunks = chunked(items, chunk_size, self.workers, one_by_one)
         deadline = Deadline(timeout)
         try:
             return self._loop.run_until_complete(self._drive(self.step(fn), chunks, len(items), deadline))
         except _Stopped as stopped:
             raise stopped.error from stopped.error.__cause__
+
+    def stream(
+        self,
+        fn: Callable[[Any], Any],
+        chunks: Iterable[Chunk],
+        *,
+        in_flight: int | None = None,
+        ordered: bool = True,
+        timeout: float | None = None,
+        task_timeout: float | None = None,
+    ) -> Iterator[tuple[int, list[Any]]]:
+        """See `HasStream.stream`; coroutines go on only while the next answer is waited for."""
+        self._be_free()
+        deadline = Deadline(timeout)
+        step = self.step(fn)
+        flow = Flow(self._loop, ordered=ordered)
+        coming = iter(chunks)  # drawn while the loop rests, so that it may be a stream of this pool itself
+        try:
+            while True:
+                for start, chunk in islice(coming, in_flight and in_flight - len(flow)):
+                    flow.add(start, self._work(step, start, chunk, task_timeout))
+                if not len(flow):
+                    return
+                yield self._loop.run_until_complete(flow.take(deadline.left()))
+        except _Stopped as stopped:
+            raise stopped.error from stopped.error.__cause__
+        except asyncio.TimeoutError:
+            if not deadline.passed():
+                raise
+            raise self.expired(deadline) from None
+        finally:
+            if len(flow) and not self._loop.is_closed():
+                self._loop.run_until_complete(flow.cancel())
+
+    async def _work(
+        self, step: Step, start: int, chunk: Sequence[Any], task_timeout: float | None
+    ) -> list[Any]:
+        async with self._room:
+            if task_timeout is None:
+                return await step(chunk)
+            items = enumerate(chunk, start)
+            return [(await limited(step([item]), task_timeout, index))[0] for index, item in items]
+
+    def _be_free(self) -> None:
+        if _loop_runs():
+            raise PoolError("an event loop already runs in this thread: measure from a plain function")
 
     def step(self, fn: Callable[[Any], Awaitable[Any]]) -> Step:
         """A coroutine function that runs one chunk."""
@@ -75,7 +122,9 @@ class LoopPool:
         return run
 
     def start(self) -> None:
-        """Nothing: the loop exists, and a coroutine needs no worker."""
+        """Calls the initializer; the loop exists, and a coroutine needs no worker."""
+        if self._options.initializer is not None:
+            self._options.initializer()
 
     def close(self) -> None:
         """Cancels what is left and closes the loop."""
@@ -84,7 +133,7 @@ class LoopPool:
             for task in left:
                 task.cancel()
             if left:
-                loop.run_until_complete(asyncio.wait(left, timeout=_GRACE_SECONDS))
+                loop.run_until_complete(asyncio.wait(left, timeout=GRACE_SECONDS))
             loop.run_until_complete(loop.shutdown_asyncgens())
 
     kill = close
@@ -107,7 +156,7 @@ class LoopPool:
         for task in pending:
             task.cancel()
         if pending:
-            await asyncio.wait(pending, timeout=_GRACE_SECONDS)
+            await asyncio.wait(pending, timeout=GRACE_SECONDS)
         errors = [task.exception() for task in done if not task.cancelled()]
         for error in errors:
             if error is not None:
@@ -142,6 +191,11 @@ class LoopThreadsPool(LoopPool):
         """See `Pool.map`; a coroutine function runs on a loop of its own in its thread."""
         self._threads.usable()
         return super().map(adapted(fn), items, chunk_size=chunk_size, timeout=timeout)
+
+    def stream(self, fn: Callable[[Any], Any], chunks: Iterable[Chunk], **limits: Any) -> Any:
+        """See `HasStream.stream`."""
+        self._threads.usable()
+        return super().stream(adapted(fn), chunks, **limits)
 
     def step(self, fn: Callable[[Any], Any]) -> Step:
         """See `LoopPool.step`."""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ..envelope import enclose, pack, rendezvous, run, start_worker, unpack
+from ..envelope import rendezvous, start_worker, worker_settings
+from ..envelope._shipping import Answer, Shipping, open_answer, perform
 from ..strategy import StrategyOptions
 from ..workers import Started, bounded, end, hidden_main, lost, quiet_fork
 from ._chunks import Deadline
 from ._executors import ExecutorPool, Send
+from ._watch import Watch, in_main
 
 __all__ = ["ProcessesPool"]
+
+_CLOSE_SECONDS = 1.0
 
 
 class ProcessesPool(ExecutorPool):
@@ -29,16 +32,17 @@ class ProcessesPool(ExecutorPool):
         super().__init__(workers)
         self._method = method
         self._options = options
+        self._shipping = Shipping(options.by_value)
         self._started = Started()
         self._processes: Sequence[BaseProcess] = ()
+        self._watch: Watch | None = None
         # A fork server outlives the parent as long as one of its workers does.
-        tied = method != "forkserver" and threading.current_thread() is threading.main_thread()
-        self._executor = ProcessPoolExecutor(
-            workers,
-            mp_context=multiprocessing.get_context(method),
-            initializer=start_worker,
-            initargs=(options.native_threads, tied),
-        )
+        tied = method != "forkserver" and in_main()
+        self._executor = self._made((options.native_threads, tied, worker_settings()))
+
+    def _made(self, initargs: tuple[Any, ...]) -> Any:
+        context = multiprocessing.get_context(self._method)
+        return ProcessPoolExecutor(self.workers, context, start_worker, initargs)
 
     def pids(self) -> Sequence[int]:
         """See `HasPids`."""
@@ -50,13 +54,12 @@ class ProcessesPool(ExecutorPool):
 
     def sender(self, fn: Callable[[Any], Any]) -> Send:
         """See `Sending`."""
-        by_value = self._options.by_value
-        blob = pack(fn, by_value)
-        return lambda start, chunk: self._executor.submit(run, blob, enclose(chunk, by_value, start), start)
+        task, submit = self._shipping.shipment(fn).task, self._executor.submit
+        return lambda start, chunk: submit(perform, *task(start, chunk))
 
-    def open_answer(self, answer: bytes) -> list[Any]:
+    def open_answer(self, answer: Answer) -> list[Any]:
         """See `Sending`."""
-        return unpack(answer)
+        return open_answer(answer)
 
     def translate(self, exc: BaseException) -> BaseException:
         """See `Sending`."""
@@ -91,16 +94,31 @@ class ProcessesPool(ExecutorPool):
             )
         pids = {worker.pid for worker in seen}
         self._processes = [process for process in self._started.processes() if process.pid in pids]
+        self._watch = Watch(self._processes)
 
     def close(self) -> None:
         """Lets the workers end; kills them where a failed map left one busy."""
-        if self.ended or self.busy() or not bounded(lambda: self._executor.shutdown(wait=True)):
+        if self.ended or self.busy() or not bounded(self._executor.shutdown, _CLOSE_SECONDS):
             self.kill()
+        else:
+            end(self._processes)  # what tasks left behind
+            self._clear()
 
     def kill(self) -> None:
         """Kills the workers and what they started."""
         end(self._processes or self._started.processes())
-        bounded(lambda: self._executor.shutdown(wait=True, cancel_futures=True))
+        bounded(self._stop)
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._watch is not None:
+            self._watch.join()
+        # Processes hold their queues, whose semaphores stay as long.
+        self._watch, self._processes = None, ()
+        self._shipping.close()
+
+    def _stop(self) -> None:
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _meet(self, fn: Callable[[int], Any], tickets: Sequence[int]) -> list[Any]:
         seconds = self._options.start_timeout

@@ -15,7 +15,7 @@ def _coroutines(workers: int, options: StrategyOptions) -> AbstractContextManage
     from ._loops import LoopPool
 
     extras(options, "asyncio")
-    return opened(LoopPool(workers))
+    return opened(LoopPool(workers, options))
 
 
 def _threads(workers: int, options: StrategyOptions) -> AbstractContextManager[Pool]:
@@ -29,6 +29,13 @@ def _threads(workers: int, options: StrategyOptions) -> AbstractContextManager[P
 
 
 STRATEGIES = (
-    Strategy(name="asyncio", open=_coroutines, isolation=Isolation.NONE, native_async=True, noun="in flight"),
+    Strategy(
+        name="asyncio",
+        open=_coroutines,
+        isolation=Isolation.NONE,
+        native_async=True,
+        limits_tasks=True,
+        noun="in flight",
+    ),
     Strategy(name="asyncio-threads", open=_threads, isolation=Isolation.THREAD, noun="threads"),
 )

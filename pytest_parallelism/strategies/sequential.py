@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from ..errors import UsageError
 from ..strategy import Counts, Isolation, Pool, Strategy, StrategyOptions
@@ -11,19 +10,15 @@ from ..strategy import Counts, Isolation, Pool, Strategy, StrategyOptions
 __all__ = ["STRATEGIES"]
 
 
-@contextmanager
-def _open(workers: int, options: StrategyOptions) -> Iterator[Pool]:
+def _open(workers: int, options: StrategyOptions) -> AbstractContextManager[Pool]:
     from ._chunks import extras
+    from ._executors import opened
     from ._inline import InlinePool
 
     extras(options, "sequential")
     if workers != 1:
         raise UsageError(f"sequential has one worker, the caller; asked for {workers}")
-    pool = InlinePool()
-    try:
-        yield pool
-    finally:
-        pool.close()
+    return opened(InlinePool(options))
 
 
 STRATEGIES = (

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from .reaping import Started, bounded, descendants, end, fate, hidden_main, lost, quiet_fork
+from .crew import Crew, Feed, OutOfTime
+from .reaping import Started, adopting, bounded, descendants, end, fate, hidden_main, lost, quiet_fork
+from .worker import Job
 
 __all__ = [
+    "Crew",
+    "Feed",
+    "Job",
+    "OutOfTime",
     "Started",
+    "adopting",
     "bounded",
     "descendants",
     "end",

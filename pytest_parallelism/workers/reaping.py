@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -10,13 +11,23 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from ..errors import WorkerLost
 
-__all__ = ["Started", "bounded", "descendants", "end", "fate", "hidden_main", "lost", "quiet_fork"]
+__all__ = [
+    "Started",
+    "adopting",
+    "bounded",
+    "descendants",
+    "end",
+    "fate",
+    "hidden_main",
+    "lost",
+    "quiet_fork",
+]
 
 _END_SECONDS = 5.0
 _FATE_SECONDS = 0.5
@@ -66,14 +77,84 @@ class Started:
 
 
 def end(processes: Iterable[BaseProcess]) -> None:
-    """Kills processes with all that they started, and reaps them."""
-    targets = list(processes)
-    for process in targets:
-        if process.pid and process.is_alive():
-            for pid in (process.pid, *descendants(process.pid)):
-                _kill(pid)
+    """Kills processes with all that they started, and reaps them.
+
+    What a worker started is found as its descendants and, where the worker has ended before, by the process
+    group that each worker makes for itself.
+    """
+    targets = [process for process in processes if process.pid]
+    groups = [process.pid for process in targets if process.pid]
+    victims = [pid for process in targets if process.is_alive() for pid in _with_descendants(process)]
+    for group in groups:
+        _kill_group(group)
+    for pid in victims:
+        _kill(pid)
     for process in targets:
         process.join(_END_SECONDS)
+    for group in groups:
+        _reap_group(group)
+
+
+def _with_descendants(process: BaseProcess) -> list[int]:
+    pid = process.pid or 0
+    return [pid, *descendants(pid)]
+
+
+def _kill_group(group: int) -> None:
+    if sys.platform != "win32" and group != os.getpgrp():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+
+
+def _reap_group(group: int) -> None:
+    """Reaps orphans of that process group that `adopting` made children of ours."""
+    if sys.platform == "win32":
+        return
+    limit = time.monotonic() + _FATE_SECONDS
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < limit:
+            if os.waitpid(-group, os.WNOHANG) == (0, 0):
+                time.sleep(0.001)
+
+
+@contextlib.contextmanager
+def adopting() -> Iterator[None]:
+    """Makes orphans that a worker leaves children of ours meanwhile, so that `end` can reap them (Linux)."""
+    global _adopters
+    with _adopters_lock:
+        _adopters += 1
+        if _adopters == 1:
+            _set_subreaper(True)
+    try:
+        yield
+    finally:
+        with _adopters_lock:
+            _adopters -= 1
+            if not _adopters:
+                _set_subreaper(False)
+
+
+_adopters = 0
+_adopters_lock = threading.Lock()
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+def _set_subreaper(on: bool) -> None:
+    prctl = _prctl()
+    if prctl is not None:
+        prctl(_PR_SET_CHILD_SUBREAPER, int(on))
+
+
+@functools.cache
+def _prctl() -> Callable[..., int] | None:
+    if sys.platform != "linux":
+        return None
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        found: Callable[..., int] = ctypes.CDLL(None).prctl
+        return found
+    return None
 
 
 def _kill(pid: int) -> None:
@@ -99,8 +180,9 @@ def bounded(action: Callable[[], object], seconds: float = _END_SECONDS) -> bool
     return not thread.is_alive()
 
 
-def lost(processes: Sequence[BaseProcess]) -> WorkerLost:
+def lost(processes: Iterable[BaseProcess]) -> WorkerLost:
     """The error that says which worker ended, and how."""
+    processes = tuple(processes)
     limit = time.monotonic() + _FATE_SECONDS
     while True:
         ended = [process for process in processes if process.exitcode is not None]

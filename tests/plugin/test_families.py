@@ -171,7 +171,7 @@ def test_work_beside_the_pool_is_noted(suite: Suite) -> None:
     _, records = suite.json(ROUNDS)
     (record,) = records.values()
     (note,) = record["extra_info"]["parallelism"]["notes"]
-    assert note.startswith("the workload used neither pool.map nor pool.executor")
+    assert note.startswith("the workload used none of pool.map, pool.imap and pool.executor")
 
 
 @pytest.mark.parametrize(

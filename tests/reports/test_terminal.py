@@ -370,7 +370,7 @@ def hostile_entries(draw: st.DrawFn, entry: Make) -> Entry:
 @given(data=st.data(), width=st.integers(40, 200))
 def test_nothing_hostile_leaves_its_line_or_the_width(data: st.DataObject, width: int, entry: Make) -> None:
     entries = data.draw(st.lists(hostile_entries(entry), max_size=6))
-    for line in render(entries, width=width, saved=False):
+    for line in render(entries, width=width, saved=False, verbose=True):
         wide = sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line.text)
         assert wide <= width
         assert not any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in line.text)

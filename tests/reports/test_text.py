@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pytest_parallelism.measurement import Interval
 from pytest_parallelism.reports.text import (
+    amount,
     cells,
     clean,
     counted,
@@ -115,3 +116,11 @@ def test_wrapped_text_fits_and_loses_nothing(text: str, width: int) -> None:
 
 def test_wrapped_lines_begin_in_one_column() -> None:
     assert wrapped("one two three", 10, first="tag  ", rest="     ") == ["tag  one", "     two", "     three"]
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(0, "0"), (0.25, "0.25"), (149, "149"), (999.6, "1k"), (14_200, "14.2k"), (3e9, "3G")],
+)
+def test_amounts_have_three_digits_and_a_letter_for_thousands(number: float, shown: str) -> None:
+    assert amount(number) == shown

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pytest_parallelism.resources import meter
+from pytest_parallelism.resources.counters import PsutilSource
+
 WORKER = """
 import sys, threading, time
 def burn(seconds):
@@ -58,3 +61,9 @@ def start_worker() -> Iterator[Callable[[], Worker]]:
 @pytest.fixture
 def worker(start_worker: Callable[[], Worker]) -> Worker:
     return start_worker()
+
+
+@pytest.fixture(params=["best", "psutil"])
+def any_source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "psutil":
+        monkeypatch.setattr(meter, "source", PsutilSource)

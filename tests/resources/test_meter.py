@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from pytest_parallelism.resources import Meter, Snapshot, counters, meter
@@ -81,12 +82,6 @@ def burn(seconds: float) -> None:
     end = time.process_time() + seconds
     while time.process_time() < end:
         pass
-
-
-@pytest.fixture(params=["best", "psutil"])
-def any_source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "psutil":
-        monkeypatch.setattr(meter, "source", PsutilSource)
 
 
 @pytest.mark.usefixtures("any_source")
@@ -290,3 +285,50 @@ def test_without_cpu_clocks_psutil_is_asked(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_run_that_measures_nothing_loads_nothing() -> None:
     loaded = "import sys, pytest_parallelism.resources; print({'psutil', 'threadpoolctl'} & set(sys.modules))"
     assert python(loaded) == "set()"
+
+
+@pytest.mark.usefixtures("any_source")
+def test_the_workers_may_be_others_each_time(start_worker: Callable[[], Worker]) -> None:
+    first, second = start_worker(), start_worker()
+    now = [first.pid]
+    with Meter(lambda: now) as everything:
+        before = everything.snapshot()
+        second.run("burn(0.1)")
+        first.end()
+        now[:] = [second.pid, first.pid]
+        between = everything.snapshot()
+        assert before.until(between).cpu_seconds > 0.08
+        now[:] = []
+        assert between.until(everything.snapshot()).cpu_seconds < 0.08
+
+
+@linux
+def test_a_worker_that_ends_while_it_is_read_raises_nothing(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = counters._cpu_times
+
+    def ends(pid: int) -> tuple[float, float, float]:
+        found = clocks(pid)
+        worker.end()
+        return found
+
+    with Meter(lambda: [worker.pid]) as everything:
+        everything.snapshot()
+        monkeypatch.setattr(counters, "_cpu_times", ends)
+        found = everything.snapshot().workers
+    assert worker.pid in found.cpu
+    assert not found.voluntary
+    assert found.io is not None
+    assert worker.pid not in found.io["rchar"]
+
+
+def test_a_worker_that_ends_while_psutil_reads_it_raises_nothing(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(process: psutil.Process) -> None:
+        worker.end()
+        raise psutil.NoSuchProcess(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "num_ctx_switches", ends)
+    assert not PsutilSource().read([worker.pid]).cpu

@@ -1,0 +1,124 @@
+"""Messages on a stream socket: a header, then the body."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections import deque
+from typing import NamedTuple
+
+__all__ = ["ANSWER", "CHUNK", "FUNCTION", "READY", "Frame", "Inbox", "Outbox", "post"]
+
+FUNCTION, CHUNK, READY, ANSWER = range(4)
+
+_HEADER = struct.Struct("<QBQQ")
+_RECEIVE = 1 << 16
+"""Bytes a read asks for: under the size from which malloc maps and unmaps memory for each."""
+_LARGE = 1 << 16
+"""Bytes from which a body is read into its own place, and sent without joining it to its header."""
+
+
+class Frame(NamedTuple):
+    """``kind``: what it is. ``tag``: by which its answer is known. ``start``: index of its first item."""
+
+    kind: int
+    tag: int
+    start: int
+    body: bytes | bytearray
+
+
+class Inbox:
+    """Frames that came, each as soon as it is whole."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._rest = b""
+        self._large: Frame | None = None
+        self._filled = 0
+
+    def receive(self) -> list[Frame]:
+        """Reads once; the frames that are whole now. Raises EOFError when the other side has closed."""
+        if self._large is not None:
+            return self._more_of(self._large)
+        data = self._line.recv(_RECEIVE)
+        if not data:
+            raise EOFError
+        if self._rest:
+            data = self._rest + data
+        frames: list[Frame] = []
+        position = 0
+        while len(data) - position >= _HEADER.size:
+            length, kind, tag, start = _HEADER.unpack_from(data, position)
+            begin = position + _HEADER.size
+            if len(data) - begin < length:
+                if length >= _LARGE:
+                    self._begin(Frame(kind, tag, start, bytearray(length)), data[begin:])
+                    return frames
+                break
+            position = begin + length
+            frames.append(Frame(kind, tag, start, data[begin:position]))
+        self._rest = data[position:]
+        return frames
+
+    def _begin(self, frame: Frame, data: bytes) -> None:
+        memoryview(frame.body)[: len(data)] = data
+        self._large, self._filled, self._rest = frame, len(data), b""
+
+    def _more_of(self, frame: Frame) -> list[Frame]:
+        came = self._line.recv_into(memoryview(frame.body)[self._filled :])
+        if not came:
+            raise EOFError
+        self._filled += came
+        if self._filled < len(frame.body):
+            return []
+        self._large = None
+        return [frame]
+
+
+class Outbox:
+    """Frames that go out without waiting for the other side to read."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._waiting: deque[memoryview] = deque()
+
+    def __bool__(self) -> bool:
+        """Whether something still has to go."""
+        return bool(self._waiting)
+
+    def add(self, kind: int, tag: int, start: int, body: bytes) -> None:
+        """One more frame, for the next `flush`."""
+        self._waiting += map(memoryview, _parts(kind, tag, start, body))
+
+    def flush(self) -> None:
+        """Sends what the other side can take now. Raises OSError where it has closed."""
+        waiting = self._waiting
+        while waiting:
+            if len(waiting) > 1 and len(waiting[0]) < _LARGE:
+                self._join()
+            try:
+                sent = self._line.send(waiting[0])
+            except BlockingIOError:
+                return
+            if sent < len(waiting[0]):
+                waiting[0] = waiting[0][sent:]
+            else:
+                waiting.popleft()
+
+    def _join(self) -> None:
+        """Small frames go in one call."""
+        small = []
+        while self._waiting and len(self._waiting[0]) < _LARGE:
+            small.append(self._waiting.popleft())
+        self._waiting.appendleft(memoryview(b"".join(small)))
+
+
+def post(line: socket.socket, kind: int, tag: int, start: int, body: bytes) -> None:
+    """Sends a frame and waits until it is out. Raises OSError where the other side has closed."""
+    for part in _parts(kind, tag, start, body):
+        line.sendall(part)
+
+
+def _parts(kind: int, tag: int, start: int, body: bytes) -> tuple[bytes, ...]:
+    header = _HEADER.pack(len(body), kind, tag, start)
+    return (header + body,) if len(body) < _LARGE else (header, body)

@@ -1,0 +1,125 @@
+"""What a worker process of ours does from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+
+from ._frames import ANSWER, FUNCTION, READY, Frame, Inbox, post
+from ._tasks import run
+
+__all__ = ["serve"]
+
+Job = tuple[bytes, Frame]
+
+
+def serve(
+    line: socket.socket,
+    inherited: Sequence[socket.socket],
+    start: Callable[[], object],
+    prepare: bytes | None,
+    slots: int,
+    loops: bool,
+) -> None:
+    """Runs chunks that come on ``line`` until the parent closes it.
+
+    ``inherited``: sockets of the parent that a forked worker holds too. ``start`` makes this process a
+    worker. ``prepare``: the packed initializer, whose outcome is told with the first message. ``slots``:
+    how many chunks run at once, in threads where there are several; with ``loops`` on one event loop.
+    """
+    for other in inherited:
+        other.close()
+    start()
+    with contextlib.suppress(EOFError, OSError):  # the parent has closed the line, or is gone
+        if loops:
+            asyncio.run(_on_a_loop(line, slots, prepare))
+        elif slots > 1:
+            _in_threads(line, slots, prepare)
+        else:
+            post(line, READY, 0, 0, _prepared(prepare))
+            _one_after_another(line)
+
+
+def _prepared(prepare: bytes | None) -> bytes:
+    return run(prepare, [None]) if prepare else b""
+
+
+def _one_after_another(line: socket.socket) -> None:
+    inbox = Inbox(line)
+    blob = b""
+    while True:
+        for frame in inbox.receive():
+            if frame.kind == FUNCTION:
+                blob = bytes(frame.body)
+            else:
+                post(line, ANSWER, frame.tag, frame.start, run(blob, frame.body, frame.start))
+
+
+def _in_threads(line: socket.socket, slots: int, prepare: bytes | None) -> None:
+    jobs: SimpleQueue[Job] = SimpleQueue()
+    ready: SimpleQueue[bytes] = SimpleQueue()
+    sending = threading.Lock()
+
+    def work() -> None:
+        ready.put(_prepared(prepare))
+        with contextlib.suppress(OSError):
+            while True:
+                blob, frame = jobs.get()
+                answer = run(blob, frame.body, frame.start)
+                with sending:
+                    post(line, ANSWER, frame.tag, frame.start, answer)
+
+    for _ in range(slots):
+        threading.Thread(target=work, daemon=True).start()
+    for _ in range(slots):
+        post(line, READY, 0, 0, ready.get())
+    _hand_on(line, jobs.put)
+
+
+def _hand_on(line: socket.socket, put: Callable[[Job], object]) -> None:
+    inbox = Inbox(line)
+    blob = b""
+    while True:
+        for frame in inbox.receive():
+            if frame.kind == FUNCTION:
+                blob = bytes(frame.body)
+            else:
+                put((blob, frame))
+
+
+async def _on_a_loop(line: socket.socket, slots: int, prepare: bytes | None) -> None:
+    jobs: asyncio.Queue[Job | None] = asyncio.Queue()
+    inbox = Inbox(line)
+    blob = b""
+
+    def arrived() -> None:
+        nonlocal blob
+        try:
+            frames = inbox.receive()
+        except (EOFError, OSError):
+            jobs.put_nowait(None)
+            return
+        for frame in frames:
+            if frame.kind == FUNCTION:
+                blob = bytes(frame.body)
+            else:
+                jobs.put_nowait((blob, frame))
+
+    async def work() -> None:
+        while job := await jobs.get():
+            function, frame = job
+            answer = await run_async(function, frame.body, frame.start)
+            post(line, ANSWER, frame.tag, frame.start, answer)
+        raise EOFError
+
+    from ._tasks import run_async
+
+    answer = _prepared(prepare)
+    for _ in range(slots):
+        post(line, READY, 0, 0, answer)
+    asyncio.get_running_loop().add_reader(line, arrived)
+    await asyncio.gather(*(work() for _ in range(slots)))

@@ -1,0 +1,286 @@
+"""Chunks to the workers of a library's pool, at the cost of what that library's users write by hand.
+
+`run` alone would send each function with every chunk, and pickle each item and result twice: first by us,
+by value, then by the library. Here a function goes by name once it has been sent often, and what any
+interpreter can unpickle goes as it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import multiprocessing
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from . import _speech
+from ._pickling import dumps
+from ._shipped import came, went
+from ._tasks import answered, attempted, enclose, pack, telling, unpack
+from ._worker import start_worker
+
+__all__ = [
+    "Answer",
+    "Shipment",
+    "Shipping",
+    "failed",
+    "open_answer",
+    "open_answers",
+    "perform",
+    "start_pool_worker",
+    "weight",
+]
+
+Answer = list[Any] | tuple[bool, bytes]
+"""Results as they are, or whether the chunk went well and what `unpack` takes."""
+
+_SLOTS = 4096
+_INLINE_BYTES = 1 << 16
+"""Bytes of one function that are sent with chunks before it is put into a file (which costs 0.15 ms here)."""
+
+_SMALL = frozenset({bool, float, int, type(None)})
+_SMALL_BYTES = 5
+"""Bytes that pickle makes of one of them, about."""
+_ARRAY_BYTES = 150
+"""Bytes that pickle makes of an empty array, about."""
+_FEW = 8
+_LONG = 1000
+
+
+def weight(values: Sequence[Any]) -> int | None:
+    """Bytes, about, of what any pickle can carry to any interpreter: numbers, texts, arrays, a few of them.
+
+    None where something else is among them, and for many texts and lists, to look at which would cost more
+    than to pickle them twice.
+    """
+    if type(values) is range or _SMALL.issuperset(map(type, values)):
+        return _SMALL_BYTES * len(values)
+    if len(values) > _FEW and not _heavy(values[0]):
+        return None
+    total = 0
+    for value in values:
+        size = _weight(type(value), value)
+        if size is None:
+            return None
+        total += size
+    return total
+
+
+def _heavy(value: Any) -> bool:
+    kind = type(value)
+    return len(value) >= _LONG if kind is bytes or kind is str else kind.__module__ == "numpy"
+
+
+def _weight(kind: type, value: Any) -> int | None:
+    if kind in _SMALL:
+        return _SMALL_BYTES
+    if kind is bytes or kind is str:
+        return len(value)
+    if kind is list or kind is tuple:
+        return weight(value) if len(value) <= _FEW or _heavy(value[0]) else None
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and not value.dtype.hasobject:
+        return int(value.nbytes) + _ARRAY_BYTES
+    return None
+
+
+class Shipping:
+    """How one pool sends its functions and takes them back; `close` it when the workers have ended.
+
+    Its temporary folder holds functions that are sent often, and a byte for each of the last 4,096 calls
+    of `shipment`: 1 where it was cancelled, so that workers skip what already waits in a pipe.
+    """
+
+    def __init__(self, by_value: Sequence[ModuleType]) -> None:
+        self.by_value = tuple(by_value)
+        self._numbers = itertools.count()
+        self._files: dict[bytes, str] = {}
+        self._packed = _Packed(None, b"")
+
+    @cached_property
+    def folder(self) -> str:
+        """Made with the first shipment."""
+        folder = tempfile.mkdtemp(prefix="pytest-parallelism-")
+        Path(folder, "cancelled").write_bytes(bytes(_SLOTS))
+        return folder
+
+    @cached_property
+    def cancelled(self) -> mmap.mmap:
+        """A byte for each shipment."""
+        return _mapped(self.folder, mmap.ACCESS_WRITE)
+
+    def shipment(self, fn: Callable[[Any], Any]) -> Shipment:
+        """A function on its way. Raises `NotTransferable`."""
+        slot = next(self._numbers) % _SLOTS
+        self.cancelled[slot] = 0
+        if not self._packed.holds(fn):
+            self._packed = _Packed(fn, pack(fn, self.by_value))
+        else:
+            went(len(self._packed.blob))
+        blob = self._packed.blob
+        return Shipment(self, slot, self._files.get(blob, blob))
+
+    def file(self, blob: bytes) -> str:
+        """Name of the file that holds a packed function."""
+        name = self._files.get(blob)
+        if name is None:
+            name = str(Path(self.folder, f"function-{len(self._files)}"))
+            Path(name).write_bytes(blob)
+            self._files[blob] = name
+        return name
+
+    def cancel(self, slot: int) -> None:
+        """See `Shipment.cancel`; nothing once closed."""
+        if "cancelled" in self.__dict__:
+            self.cancelled[slot] = 1
+
+    def close(self) -> None:
+        """Removes the folder."""
+        if "cancelled" in self.__dict__:
+            self.__dict__.pop("cancelled").close()
+        if "folder" in self.__dict__:
+            shutil.rmtree(self.__dict__.pop("folder"), ignore_errors=True)
+            self._files.clear()
+
+
+class Shipment:
+    """A packed function, with or without its chunks."""
+
+    __slots__ = ("_by_value", "_folder", "_function", "_sent", "_shipping", "_slot")
+
+    def __init__(self, shipping: Shipping, slot: int, function: bytes | str) -> None:
+        self._shipping = shipping
+        self._folder = shipping.folder
+        self._by_value = shipping.by_value
+        self._slot = slot
+        self._function = function
+        self._sent = 0
+
+    def task(self, start: int, chunk: Sequence[Any]) -> tuple[Any, ...]:
+        """Arguments of `perform` for a chunk whose first item has the index ``start``.
+
+        Raises `NotTransferable`.
+        """
+        function = self._function
+        if type(function) is bytes:
+            self._sent += len(function)
+            if self._sent > _INLINE_BYTES:
+                self._function = self._shipping.file(function)
+        payload: Any = chunk if type(chunk) is list or type(chunk) is range else list(chunk)
+        light = weight(payload)
+        if light is None:
+            payload = self._enclosed(start, payload)
+        else:
+            went(light)
+        return self._folder, self._slot, function, start, payload
+
+    def _enclosed(self, start: int, items: list[Any]) -> bytes:
+        try:
+            data = dumps(items, self._by_value)
+        except Exception:  # noqa: BLE001  # whatever a user's __reduce__ raises
+            return enclose(items, self._by_value, start)  # it says which item
+        went(len(data))
+        return data
+
+    def cancel(self) -> None:
+        """Workers skip the chunks that they have not begun."""
+        self._shipping.cancel(self._slot)
+
+
+class _Packed:
+    """A packed function, and whether its bytes are still right.
+
+    They are for a function that refers to nothing that could change: the usual one is mapped in many rounds,
+    and to pack it costs 20 µs and more.
+    """
+
+    def __init__(self, fn: Callable[[Any], Any] | None, blob: bytes) -> None:
+        self.blob = blob
+        self._fn = fn if isinstance(fn, FunctionType) and not _refers(fn) else None
+        self._code = self._fn and self._fn.__code__
+
+    def holds(self, fn: Callable[[Any], Any]) -> bool:
+        """Whether these are the bytes of that function."""
+        known = self._fn
+        return known is not None and known is fn and known.__code__ is self._code and not _refers(known)
+
+
+def _refers(fn: FunctionType) -> bool:
+    own = fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__ or fn.__dict__
+    return bool(own) or not _names(fn.__code__).isdisjoint(fn.__globals__)
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = (const for const in code.co_consts if isinstance(const, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
+
+
+_cancelled: dict[str, mmap.mmap] = {}
+_blobs: dict[str, bytes] = {}
+
+
+def perform(folder: str, slot: int, function: bytes | str, start: int, payload: Any) -> Answer | None:
+    """Runs a chunk in a worker; never raises because of the task. None where it was cancelled."""
+    flags = _cancelled.get(folder)
+    if flags is None:
+        flags = _cancelled[folder] = _mapped(folder, mmap.ACCESS_READ)
+    if flags[slot]:
+        return None
+    blob = function if type(function) is bytes else _blob(str(function))
+    results, failure = attempted(blob, payload, start)
+    if failure is None and not _speech.said and weight(results) is not None:
+        return results
+    good, data = (False, failure) if failure is not None else answered(blob, results, start)
+    return good, telling(data) if _speech.said else data
+
+
+def start_pool_worker(*initargs: Any) -> None:
+    """`start_worker` in a worker of a multiprocessing.Pool, whose tasks may have child processes too."""
+    multiprocessing.current_process().daemon = False
+    start_worker(*initargs)
+
+
+def failed(answer: Answer) -> bool:
+    """Whether a chunk met an error."""
+    return type(answer) is tuple and not answer[0]
+
+
+def open_answer(answer: Answer) -> list[Any]:
+    """Results of a `perform`, or raises its first error, the worker's traceback being the ``__cause__``."""
+    return open_answers((answer,))
+
+
+def open_answers(answers: Iterable[Answer]) -> list[Any]:
+    """`open_answer` of all, in one list."""
+    light: list[Any] = []
+    results: list[Any] = []
+    for answer in answers:
+        if type(answer) is list:
+            results += answer
+            light += answer
+        else:
+            results += unpack(answer[1])
+    came(_total(light))
+    return results
+
+
+def _total(values: list[Any]) -> int:
+    if _SMALL.issuperset(map(type, values)):
+        return _SMALL_BYTES * len(values)
+    return sum(_weight(type(value), value) or 0 for value in values)
+
+
+def _mapped(folder: str, access: int) -> mmap.mmap:
+    with Path(folder, "cancelled").open("r+b") as file:
+        return mmap.mmap(file.fileno(), _SLOTS, access=access)
+
+
+def _blob(name: str) -> bytes:
+    blob = _blobs.get(name)
+    if blob is None:
+        blob = _blobs[name] = Path(name).read_bytes()
+    return blob

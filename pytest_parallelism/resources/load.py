@@ -1,0 +1,98 @@
+"""How many of our cores others use, and how much of its time a worker computes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Load", "LoadMeter"]
+
+_IDLE = slice(3, 5)
+"""``idle`` and ``iowait`` among the ten times of a cpu line in /proc/stat (proc(5))."""
+_GUEST = slice(8, 10)
+"""Guest times, which user time holds already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Between two readings: cores that others used, and what the workers did.
+
+    ``computed``: CPU seconds of the workers. ``delayed``: seconds that they waited for a core.
+    """
+
+    foreign: float
+    computed: float
+    delayed: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    at: float
+    busy: float
+    own: float
+    workers: Mapping[int, tuple[float, float]]
+
+
+class LoadMeter:
+    """Reads /proc/stat of the cores that we may use (ticks of 10 ms), and our own CPU time.
+
+    Where the system does not tell, others use nothing, and workers never wait.
+    """
+
+    def __init__(self) -> None:
+        self._then = _read(())
+
+    def since(self, workers: Sequence[int], least: float) -> Load | None:
+        """The load since the last one that was given, None where that is under ``least`` seconds ago.
+
+        ``workers``: their process ids.
+        """
+        if time.monotonic() - self._then.at < least:
+            return None
+        now, then = _read(workers), self._then
+        self._then = now
+        both = [(now.workers[pid], then.workers.get(pid, (0.0, 0.0))) for pid in now.workers]
+        computed = sum(after[0] - before[0] for after, before in both)
+        others = now.busy - then.busy - computed - (now.own - then.own)
+        return Load(
+            foreign=max(0.0, others) / (now.at - then.at) if now.busy else 0.0,
+            computed=computed,
+            delayed=sum(after[1] - before[1] for after, before in both),
+        )
+
+
+def _read(workers: Sequence[int]) -> _Reading:
+    return _Reading(
+        at=time.monotonic(),
+        busy=_busy(),
+        own=time.process_time(),
+        workers={pid: used for pid in workers if (used := _used(pid))},
+    )
+
+
+def _used(pid: int) -> tuple[float, float] | None:
+    """CPU seconds of a process, and seconds that its main thread waited for a core."""
+    try:
+        computed = time.clock_gettime(~pid << 3 | 2)
+        delayed = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) * 1e-9
+    except (OSError, AttributeError, IndexError):  # it has ended; other systems have no such clock or file
+        return None
+    return computed, delayed
+
+
+def _busy() -> float:
+    """CPU seconds that anybody used on our cores since the machine started."""
+    try:
+        cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+        lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    except (OSError, AttributeError):
+        return 0.0
+    ticks = 0
+    for name, *times in lines:
+        if name in cores:
+            numbers = [int(number) for number in times]
+            ticks += sum(numbers) - sum(numbers[_IDLE]) - sum(numbers[_GUEST])
+    return ticks / os.sysconf("SC_CLK_TCK")

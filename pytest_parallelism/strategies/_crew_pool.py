@@ -1,0 +1,341 @@
+"""A pool on worker processes of our own, one line each."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from types import ModuleType
+from typing import Any
+
+from ..envelope import adapted, enclose, pack, start_worker, unpack
+from ..errors import PoolError, TaskTimeout, WorkerLost
+from ..strategy import Chunk, StrategyOptions
+from ..workers import Crew, Job, OutOfTime
+from ._chunks import Deadline
+from ._executors import ExecutorPool, Send
+
+__all__ = ["CrewPool", "Enclosing"]
+
+
+class Enclosing:
+    """How the items of one stream become bytes."""
+
+    def __init__(self, by_value: Sequence[ModuleType]) -> None:
+        self.by_value = by_value
+
+    def __call__(self, items: Sequence[Any], start: int) -> bytes:
+        """The chunk that begins with item ``start``."""
+        return enclose(items, self.by_value, start)
+
+    def answered(self, start: int) -> None:
+        """That chunk has its answer."""
+
+    def close(self) -> None:
+        """No chunk is needed any more."""
+
+
+class CrewPool(ExecutorPool):
+    """Dedicated processes, fed and watched by the caller's own thread.
+
+    After a lost worker or a timeout the pool has ended. What stays after `close` is Python's own: its
+    resource tracker, and its fork server where one was needed.
+    """
+
+    def __init__(
+        self, slots: Sequence[int], method: str, options: StrategyOptions, *, loops: bool = False
+    ) -> None:
+        super().__init__(sum(slots))
+        self._loops = loops
+        self._method = method
+        self._options = options
+        self._crew = Crew(slots, method, loops=loops)
+        self._owner = threading.get_ident()
+        self._streams = 0
+        self._dispatcher: _Dispatcher | None = None
+
+    def pids(self) -> Sequence[int]:
+        """See `HasPids`."""
+        return self._crew.pids()
+
+    def info(self) -> Mapping[str, str | int]:
+        """See `HasInfo`."""
+        return {"start_method": self._method}
+
+    def start(self) -> None:
+        """Starts the processes and proves that they run at once."""
+        options = self._options
+        # A fork server outlives the parent as long as one of its workers does.
+        tied = self._method != "forkserver" and threading.current_thread() is threading.main_thread()
+        initializer = options.initializer
+        prepare = pack(_Prepare(initializer), options.by_value) if initializer else None
+        setup = functools.partial(start_worker, options.native_threads, tied)
+        self._crew.start(setup, prepare, options.start_timeout)
+
+    def stream(
+        self,
+        fn: Callable[[Any], Any],
+        chunks: Iterable[Chunk],
+        *,
+        in_flight: int | None = None,
+        ordered: bool = True,
+        timeout: float | None = None,
+        task_timeout: float | None = None,
+    ) -> Iterator[tuple[int, list[Any]]]:
+        """See `HasStream.stream`."""
+        if self._dispatcher or threading.get_ident() != self._owner:
+            return super().stream(fn, chunks, in_flight=in_flight, ordered=ordered, timeout=timeout)
+        return self._direct(fn, chunks, in_flight, ordered, Deadline(timeout), task_timeout)
+
+    def sender(self, fn: Callable[[Any], Any]) -> Send:
+        """See `Sending`: what the executor, and maps of other threads, send through."""
+        if self._dispatcher is None:
+            if self._streams:
+                raise PoolError("an unfinished imap of this pool must end before its executor can be used")
+            self._dispatcher = _Dispatcher(self._crew, self._fell)
+        dispatcher = self._dispatcher
+        blob = pack(fn, self._options.by_value)
+        enclosing = self.enclosing(lasting=False)
+
+        def send(start: int, chunk: Sequence[Any]) -> Future[Any]:
+            future = dispatcher.submit(blob, enclosing(chunk, start), len(chunk), start)
+            future.add_done_callback(lambda _: enclosing.answered(start))
+            return future
+
+        return send
+
+    def enclosing(self, *, lasting: bool) -> Enclosing:  # noqa: ARG002  # for those that keep something
+        """Made for each stream; ``lasting``: all its items exist until it ends."""
+        return Enclosing(self._options.by_value)
+
+    def open_answer(self, answer: bytes | bytearray) -> list[Any]:
+        """See `Sending`."""
+        return unpack(answer)
+
+    def expire(self, deadline: Deadline) -> BaseException:
+        """See `ExecutorPool`."""
+        error = deadline.error(f"its worker processes were killed ({', '.join(map(str, self.pids()))})")
+        self._fell(error)
+        self.kill()
+        return error
+
+    def between_chunks(self) -> None:
+        """Called before a stream takes its next chunk."""
+
+    def close(self) -> None:
+        """Lets the workers end; kills them where one is still busy."""
+        self._stop_dispatcher()
+        self._crew.close()
+
+    def kill(self) -> None:
+        """Kills the workers and what they started."""
+        self._stop_dispatcher()
+        self._crew.kill()
+
+    def _direct(
+        self,
+        fn: Callable[[Any], Any],
+        chunks: Iterable[Chunk],
+        in_flight: int | None,
+        ordered: bool,
+        deadline: Deadline,
+        task_timeout: float | None,
+    ) -> Iterator[tuple[int, list[Any]]]:
+        self.usable()
+        by_value = self._options.by_value
+        blob = pack(fn if self._loops else adapted(fn), by_value)
+        feed = _Feed(
+            self._crew, chunks, blob, lambda items, at: enclose(items, by_value, at), self.between_chunks
+        )
+        feed.limit, feed.deadline, feed.task_timeout = in_flight, deadline, task_timeout
+        answers = self._crew.exchange(feed, ahead=task_timeout is None)
+        self._streams += 1
+        try:
+            opened = ((number, self.open_answer(data)) for number, data in answers)
+            yield from feed.in_order(opened) if ordered else feed.as_completed(opened)
+        except OutOfTime:
+            raise self.expire(deadline) if deadline.passed() else self._expire_task(feed) from None
+        except WorkerLost as exc:
+            self._fell(exc)
+            self.kill()
+            raise
+        finally:
+            self._streams -= 1
+            answers.close()  # type: ignore[attr-defined]  # it is a generator
+
+    def _expire_task(self, feed: _Feed) -> BaseException:
+        pid, job = feed.slowest()
+        error = TaskTimeout(
+            f"item {job.start} did not end within {feed.task_timeout:g} s: worker process {pid} was killed"
+        )
+        self._fell(error)
+        self.kill()
+        return error
+
+    def _fell(self, error: BaseException) -> None:
+        self.ended = str(error)
+
+    def _stop_dispatcher(self) -> None:
+        if self._dispatcher:
+            self._dispatcher.stop()
+
+
+class _Prepare:
+    """The initializer as a task."""
+
+    def __init__(self, initializer: Callable[[], object]) -> None:
+        self.initializer = initializer
+
+    def __call__(self, _item: None) -> None:
+        self.initializer()
+
+
+class _Feed:
+    """Chunks of one stream on their way to the workers and back."""
+
+    limit: int | None = None
+    deadline = Deadline(None)
+    task_timeout: float | None = None
+
+    def __init__(
+        self,
+        crew: Crew,
+        chunks: Iterable[Chunk],
+        blob: bytes,
+        close: Callable[[Sequence[Any], int], bytes],
+        before: Callable[[], None],
+    ) -> None:
+        self._crew = crew
+        self._before = before
+        self._chunks = iter(chunks)
+        self._blob = blob
+        self._close = close
+        self._drawn: dict[int, None] = {}
+
+    def draw(self) -> Job | None:
+        """See `Feed`."""
+        self._before()
+        if self.limit is not None and len(self._drawn) >= self.limit:
+            return None
+        for start, items in self._chunks:
+            self._drawn[start] = None
+            return Job(start, self._blob, self._close(items, start), len(items), start)
+        return None
+
+    def patience(self) -> float | None:
+        """See `Feed`."""
+        left = self.deadline.left()
+        if self.task_timeout is None:
+            return left
+        now = time.monotonic()
+        ends = [until - now for until, _, _ in self._limits()]
+        return max(0.0, min([*ends, *([] if left is None else [left])])) if ends else left
+
+    def slowest(self) -> tuple[int, Job]:
+        """The worker, and what it does, whose time is over first."""
+        _, pid, job = min(self._limits())
+        return pid, job
+
+    def in_order(self, answers: Iterable[tuple[int, list[Any]]]) -> Iterator[tuple[int, list[Any]]]:
+        """The answers in the order in which their chunks were drawn."""
+        held: dict[int, list[Any]] = {}
+        for number, results in answers:
+            held[number] = results
+            while self._drawn and (first := next(iter(self._drawn))) in held:
+                del self._drawn[first]
+                yield first, held.pop(first)
+
+    def as_completed(self, answers: Iterable[tuple[int, list[Any]]]) -> Iterator[tuple[int, list[Any]]]:
+        """The answers as they come."""
+        for number, results in answers:
+            del self._drawn[number]
+            yield number, results
+
+    def _limits(self) -> Iterator[tuple[float, int, Job]]:
+        for worker in self._crew.workers:
+            for job in worker.doing.values():
+                yield worker.busy_since + (self.task_timeout or 0.0) * job.items, worker.pid, job
+
+
+class _Stop(Exception):
+    pass
+
+
+class _Dispatcher:
+    """A thread with an endless exchange, so that futures complete while their owner does other things."""
+
+    def __init__(self, crew: Crew, fell: Callable[[BaseException], None]) -> None:
+        self._crew = crew
+        self._fell = fell
+        self._fault: BaseException | None = None
+        self._futures: dict[int, Future[Any]] = {}
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._numbers = 0
+        self._stopping = False
+        self._wake, self._bell = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._thread = threading.Thread(target=self._run, daemon=True, name="processes-dispatch")
+        self._thread.start()
+
+    def submit(self, blob: bytes, payload: bytes, items: int, start: int) -> Future[Any]:
+        """What will be the answer of this chunk."""
+        future: Future[Any] = Future()
+        self._numbers += 1
+        self._futures[self._numbers] = future
+        self._jobs.put(Job(self._numbers, blob, payload, items, start))
+        if self._fault is not None:
+            self._fail(self._fault)
+        elif not self._stopping:
+            os.write(self._bell, b".")
+        return future
+
+    def draw(self) -> Job | None:
+        """See `Feed`."""
+        if self._stopping:
+            raise _Stop
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 1 << 12)  # before the queue is looked at, so that no bell is missed
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                return None
+            if self._futures[job.number].set_running_or_notify_cancel():
+                return job
+            del self._futures[job.number]
+
+    def patience(self) -> float | None:
+        """See `Feed`: those who wait have their own."""
+        return None
+
+    def stop(self) -> None:
+        """Ends the thread; what is not done yet is cancelled."""
+        if not self._stopping:
+            self._stopping = True
+            os.write(self._bell, b".")
+            self._thread.join()
+            self._fail(PoolError("the pool was closed"))
+            os.close(self._wake)
+            os.close(self._bell)
+
+    def _run(self) -> None:
+        try:
+            for number, answer in self._crew.exchange(self, wake=self._wake):
+                self._futures.pop(number).set_result(answer)
+        except _Stop:
+            return
+        except BaseException as exc:  # noqa: BLE001  # it belongs to whoever waits for a future
+            self._fault = exc
+            self._fell(exc)
+            self._fail(exc)
+
+    def _fail(self, error: BaseException) -> None:
+        for number in tuple(self._futures):
+            future = self._futures.pop(number, None)
+            if future and not future.done() and not future.cancel():
+                future.set_exception(error)

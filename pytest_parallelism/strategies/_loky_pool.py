@@ -1,0 +1,30 @@
+"""A pool of processes: loky.ProcessPoolExecutor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..envelope import start_worker
+from ..strategy import StrategyOptions
+from ._process_pool import ProcessesPool
+
+__all__ = ["LokyExecutorPool"]
+
+
+class LokyExecutorPool(ProcessesPool):
+    """An executor of loky's that is fed functions by value.
+
+    Not its reusable executor, which the user's code may resize. loky's resource tracker, one small process,
+    stays for the whole session.
+    """
+
+    def __init__(self, workers: int, options: StrategyOptions) -> None:
+        super().__init__(workers, "loky", options)
+
+    def _made(self, initargs: tuple[Any, ...]) -> Any:
+        from loky import ProcessPoolExecutor
+
+        return ProcessPoolExecutor(self.workers, initializer=start_worker, initargs=initargs)
+
+    def _stop(self) -> None:
+        self._executor.shutdown(wait=True, kill_workers=True)

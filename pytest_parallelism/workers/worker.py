@@ -1,0 +1,149 @@
+"""One worker process of ours, and the line to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
+
+from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox, serve
+
+__all__ = ["Job", "Worker"]
+
+_AHEAD_SECONDS = 0.002
+"""How much work may wait in a worker, by what its last chunks took: enough that a worker need not wait for
+us (50 us by our measurement), too little to matter where another one is idle."""
+_AHEAD_CHUNKS = 16
+_AHEAD_BYTES = 1 << 14
+
+
+class Job(NamedTuple):
+    """A chunk to run: a number of the caller's own, the function, the items, and how many they are."""
+
+    number: int
+    blob: bytes
+    payload: bytes
+    items: int = 1
+    start: int = 0
+
+
+class Worker:
+    """A process, what it was given and has not answered."""
+
+    def __init__(
+        self,
+        context: BaseContext,
+        how: tuple[Callable[[], object], bytes | None, int, bool],
+        siblings: Sequence[Worker],
+    ) -> None:
+        """``how``: the last arguments of `serve`."""
+        self.slots = how[2]
+        self.doing: dict[int, Job] = {}
+        self.closed = False
+        """Whether its side of the line is closed."""
+        self.busy_since = 0.0
+        """When it began what it does now, by the monotonic clock."""
+        self._busy_before = 0.0
+        self._pace = 1.0
+        """Seconds a chunk took lately: up at once, down by halves, so that one long chunk is believed."""
+        self._blob: bytes | None = None
+        self.line, theirs = socket.socketpair()
+        self.line.setblocking(False)
+        self._inbox, self._outbox = Inbox(self.line), Outbox(self.line)
+        forks = context.get_start_method() == "fork"
+        inherited = [self.line, *(worker.line for worker in siblings)] if forks else []
+        make: Any = context
+        with theirs:
+            self.process: BaseProcess = make.Process(
+                target=serve, args=(theirs, inherited, *how), daemon=False
+            )
+            self.process.start()
+        self.end_fd, self._owns = _end_of(self.process)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid or 0
+
+    @property
+    def sending(self) -> bool:
+        """Whether something given to it has not gone out yet."""
+        return bool(self._outbox)
+
+    def room(self, *, ahead: bool = True) -> int:
+        """How many more chunks it may be given now."""
+        if self._outbox:
+            return 0
+        spare = min(_AHEAD_CHUNKS, int(_AHEAD_SECONDS / self._pace)) if ahead else 0
+        if spare and sum(len(job.payload) for job in self.doing.values()) > _AHEAD_BYTES:
+            spare = 0
+        return self.slots + spare - len(self.doing)
+
+    def give(self, tag: int, job: Job) -> None:
+        """One chunk more, sent by the next `flush`."""
+        if self._blob != job.blob:
+            self._blob = job.blob
+            self._outbox.add(FUNCTION, 0, 0, job.blob)
+        if not self.doing:
+            self.busy_since = time.monotonic()
+        self.doing[tag] = job
+        self._outbox.add(CHUNK, tag, job.start, job.payload)
+
+    def flush(self) -> None:
+        """Sends what the process can take; one that has ended is noticed by its end."""
+        with contextlib.suppress(ConnectionError):
+            self._outbox.flush()
+
+    def receive(self) -> list[Frame]:
+        """What has come, nothing where it has ended."""
+        try:
+            return self._inbox.receive()
+        except BlockingIOError:
+            return []
+        except (EOFError, ConnectionError):
+            self.closed = True
+            return []
+
+    def ended_within(self, seconds: float) -> bool:
+        """Whether the process ends within that time."""
+        poll = select.poll()
+        poll.register(self.end_fd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def answered(self, tag: int) -> Job:
+        """The chunk whose answer has come."""
+        job, now = self.doing.pop(tag), time.monotonic()
+        took = max(now - self.busy_since, 1e-6)
+        self._busy_before += took
+        self._pace = max(took, (self._pace + took) / 2)
+        self.busy_since = now
+        return job
+
+    def busy_seconds(self) -> float:
+        """Seconds that it had something to do so far."""
+        return self._busy_before + (time.monotonic() - self.busy_since if self.doing else 0.0)
+
+    def close(self) -> None:
+        """Closes our side; the process ends when it has done what it does."""
+        self.line.close()
+        if self._owns:
+            self._owns = False
+            os.close(self.end_fd)
+
+
+def _end_of(process: BaseProcess) -> tuple[int, bool]:
+    """A descriptor that becomes readable when the process has ended, and whether we must close it.
+
+    multiprocessing's sentinel is a pipe that the children of a task hold open too.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return os.pidfd_open(process.pid or 0), True
+    return int(process.sentinel), False

@@ -1,0 +1,9 @@
+"""The face of a pool that a workload sees: ``map``, ``imap`` and ``executor``, the same on every strategy."""
+
+from __future__ import annotations
+
+from ..envelope import shipped
+from ._options import MapOptions, seconds
+from ._pool import WorkPool
+
+__all__ = ["MapOptions", "WorkPool", "seconds", "shipped"]
