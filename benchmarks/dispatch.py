@@ -6,8 +6,9 @@ Each hand-written loop is the idiom of its library's documentation (hand_written
 workers, open and warm. Each pair is one round of ours and one of theirs, a few milliseconds apart and in
 alternating order, so that foreign load meets both. The ratio is the Hodges-Lehmann estimate of the log
 ratios with its signed-rank interval (pytest_parallelism.inference). Pools are opened anew in each of five
-sessions; after each session a row that is decided gets no more rounds, and the interval pays for
-the five looks (Bonferroni). ``ok``: the interval lies below the limit; ``MISSED``: above; else ``undecided``.
+sessions, since where workers land differs more between sessions than within; from the third on, a row that
+is decided gets no more rounds, and the interval pays for the three looks (Bonferroni). ``ok``: the interval
+lies below the limit; ``MISSED``: above; else ``undecided``.
 
 Workloads: ``one``: 1,000 no-op tasks, chunk 1; ``best``: the same, one chunk a worker; ``payload``: 32 items
 of 1 MiB, there and back; ``memory``: PSS of a worker at the end of a session. Exit status 1 where a
@@ -37,6 +38,7 @@ from pytest_parallelism.workers import end, hidden_main
 
 PAIRS = 100
 SESSIONS = 5
+FIRST_LOOK = 3
 ROUND_SECONDS = 0.01
 """Shorter maps are repeated within a round, or the clock and a cold cache would be measured."""
 MEMORY_LIMIT = 1.10
@@ -64,7 +66,7 @@ class Row:
 
     def interval(self) -> Any:
         logs = [math.log(ours / theirs) for ours, theirs in self.pairs]
-        return ratio_interval(logs, alpha=ALPHA / SESSIONS)
+        return ratio_interval(logs, alpha=ALPHA / (SESSIONS - FIRST_LOOK + 1))
 
     def verdict(self) -> str:
         found = self.interval()
@@ -121,7 +123,7 @@ def compared(name: str, number: int, options: argparse.Namespace) -> Iterator[Ro
     rows = [Row(workload, against.limit, 1e6 / tasks[workload]) for workload in chosen]
     memory = Row("memory", MEMORY_LIMIT, 1e-6)
     for session in range(options.sessions):
-        wanted = [row for row in rows if not session or row.verdict() == "undecided"]
+        wanted = [row for row in rows if session < FIRST_LOOK or row.verdict() == "undecided"]
         weighed = "memory" in options.workload and against.limit == arms.LIMIT
         if wanted or weighed:
             one_session(name, number, session, wanted, memory if weighed else None, options)

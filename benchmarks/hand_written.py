@@ -107,7 +107,10 @@ def gathered(workers: int) -> Iterator[Loop]:
 
 @contextmanager
 def run_in_executor(workers: int) -> Iterator[Loop]:
-    """``await loop.run_in_executor(pool, blocking_io)`` - docs.python.org/3/library/asyncio-eventloop.html."""
+    """``await loop.run_in_executor(pool, blocking_io)``.
+
+    docs.python.org/3/library/asyncio-eventloop.html
+    """
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
@@ -307,7 +310,7 @@ def joblib_parallel(backend: str, workers: int) -> Iterator[Loop]:
             return list(parallel(delayed(fn)(item) for item in items))
 
         yield Loop(run, lambda: _of_joblib(parallel._backend))
-    if backend == "loky":  # its executor stays for the next Parallel; joblib's FAQ ends it like this
+    if backend == "loky":  # its executor stays for the next one; github.com/joblib/joblib/issues/945
         from joblib.externals.loky import get_reusable_executor
 
         get_reusable_executor().shutdown(wait=True)
@@ -340,7 +343,7 @@ def loky_executor(workers: int) -> Iterator[Loop]:
 def mpire_pool(workers: int) -> Iterator[Loop]:
     """``with WorkerPool(n_jobs=4, keep_alive=True) as pool:``, ``pool.map(…, chunk_size=…)``.
 
-    sybrenjansen.github.io/mpire/usage/map/map.html and workerpool/keep_alive.html
+    sybrenjansen.github.io/mpire
     """
     from mpire import WorkerPool
 

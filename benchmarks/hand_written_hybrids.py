@@ -1,4 +1,4 @@
-"""`hand_written` goes on: processes that run threads or an event loop, and arrays that travel in memory or files.
+"""`hand_written` goes on: threads or an event loop inside processes, arrays that travel in memory or files.
 
 The documentation has no loop for these mixtures: each joins the idioms that its docstring quotes.
 """

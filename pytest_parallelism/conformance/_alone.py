@@ -22,7 +22,7 @@ from ._matrix import HUNG_SECONDS, Outcome
 from ._tasks import as_task, counted
 from ._traces import end_session, foreign, in_session, memory_entries
 
-__all__ = ["ALONE"]
+__all__ = ["ALONE", "full_memory_wrapper", "large_items"]
 
 _POLL_SECONDS = 0.01
 _LARGE = 1 << 20
@@ -69,7 +69,7 @@ def interrupted(strategy: Strategy, options: StrategyOptions, folder: Path, grac
 def full_shared_memory(strategy: Strategy, options: StrategyOptions, folder: Path, _grace: float) -> Outcome:
     """Opening, mapping and closing without a free byte in /dev/shm: it works, or says what is wrong."""
     call = partial(_map_large, strategy, options)
-    wrapper = _shared_memory_of_its_own()
+    wrapper = full_memory_wrapper()
     begin = time.monotonic()
     program = _program(call, folder, wrapper, "" if wrapper else _NO_GROWTH)
     try:
@@ -97,7 +97,7 @@ def _map_for_ever(strategy: Strategy, options: StrategyOptions, started: str) ->
 
 
 def _map_large(strategy: Strategy, options: StrategyOptions) -> None:
-    items = [b"x" * _LARGE, *_arrays(), b"y"]
+    items = large_items()
     try:
         with strategy.open(counted(strategy, 2), options) as pool:
             sizes = pool.map(as_task(strategy, len), items, chunk_size=1)
@@ -108,9 +108,10 @@ def _map_large(strategy: Strategy, options: StrategyOptions) -> None:
         print("works" if right else f"wrong results: {sizes}")  # noqa: T201  # the same
 
 
-def _arrays() -> list[Any]:
-    numpy: Any = importlib.import_module("numpy")  # what travels through shared memory where anything does
-    return [numpy.ones(_LARGE), numpy.ones(_LARGE)]
+def large_items() -> list[Any]:
+    """Bytes and arrays: what travels through shared memory where anything does."""
+    numpy: Any = importlib.import_module("numpy")
+    return [b"x" * _LARGE, numpy.ones(_LARGE), numpy.ones(_LARGE), b"y"]
 
 
 def _program(
@@ -138,7 +139,7 @@ def _program(
 
 
 @functools.cache
-def _shared_memory_of_its_own() -> tuple[str, ...]:
+def full_memory_wrapper() -> tuple[str, ...]:
     """A command before a command that gives it a full /dev/shm; empty where this user may not."""
     wrapper = ("unshare", "-Urm", "sh", "-c", f'{_FULL} && exec "$@"', "sh")
     try:

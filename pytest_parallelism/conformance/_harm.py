@@ -16,8 +16,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ._tasks import OwnError
-
 __all__ = [
     "AGES",
     "UnloadableResult",
@@ -96,7 +94,7 @@ class UnloadableResult:
 
 def raise_own() -> None:
     """An exception of the task's own."""
-    raise OwnError(2, hint="look there")
+    raise LookupError("item 2 is wrong")
 
 
 def raise_unpicklable() -> None:

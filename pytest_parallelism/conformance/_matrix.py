@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from ..errors import NotTransferable, TaskExit, TaskFailed, TaskTimeout, WorkerLost
 from ..strategy import Isolation, Pool, Strategy
 from . import _harm as harm
-from ._tasks import OUTSIDE, OwnError, as_task, double
-from ._traces import alive
+from ._tasks import OUTSIDE, as_task, double
+from ._traces import runs
 
 __all__ = ["FAULTS", "HUNG_SECONDS", "TIMEOUT", "Ends", "Fault", "Outcome", "Stage"]
 
@@ -161,16 +161,9 @@ def _killed_between(pool: Pool, strategy: Strategy, stage: Stage) -> Any:
     (stage.folder / f"lost-{pid}").touch()
     os.kill(pid, signal.SIGKILL)
     end = time.monotonic() + _DYING_SECONDS
-    while _runs(pid) and time.monotonic() < end:
+    while runs(pid) and time.monotonic() < end:
         time.sleep(0.001)
     return pool.map(as_task(strategy, double), range(8), chunk_size=1)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return alive(pid)
 
 
 def _all(**how: Any) -> dict[str, Any]:
@@ -187,7 +180,7 @@ _GENTLE = (
     Fault(
         name="raises",
         says="a task raises an exception",
-        **_all(ends=Ends(OwnError, "item 2 is wrong", shows="raise_own")),
+        **_all(ends=Ends(LookupError, "item 2 is wrong", shows="raise_own")),
         act=_plain(harm.raise_own),
         gentle=True,
     ),

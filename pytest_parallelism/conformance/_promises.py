@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ..errors import NotTransferable, ParallelismError, TaskExit, TaskTimeout, WorkerLost
-from ..strategy import HasExecutor, HasPids, Isolation, Pool, Strategy, StrategyOptions
+from ..strategy import Counts, HasExecutor, HasPids, Isolation, Pool, Strategy, StrategyOptions
 from ._tasks import (
     FUNCTIONS,
     OUTSIDE,
@@ -29,6 +29,7 @@ from ._tasks import (
     hung_task,
     leave,
     meet,
+    meet_awaiting,
     nested,
 )
 from ._traces import leftovers
@@ -119,13 +120,19 @@ class Promises:
         """Where the isolation says, also when there is one."""
         count = counted(strategy, workers)
         with strategy.open(count, options) as pool:
-            assert pool.workers == count
-            if strategy.native_async:
+            assert pool.workers == count or strategy.counts is Counts.OWN
+            if strategy.native_async and strategy.isolation not in OUTSIDE:
                 assert most_in_flight(pool, count) == count
                 return
-            task = functools.partial(meet, str(tmp_path), count, self.patience)
+            # Of these, nobody can say how many tasks run at once: parallel inside of each, or as they choose.
+            count = 1 if strategy.inside or strategy.counts is Counts.OWN else count
+            together = meet_awaiting if strategy.native_async else meet
+            task = functools.partial(together, str(tmp_path), count, self.patience)
             seen = pool.map(task, range(4 * count), chunk_size=1)
         assert all(met for _, _, met in seen), f"{count} workers never ran at once"
+        if strategy.native_async or strategy.counts is Counts.OWN:
+            assert os.getpid() not in {pid for pid, _, _ in seen}, "tasks ran in the parent"
+            return
         self._check_places(strategy.isolation, count, [(pid, thread) for pid, thread, _ in seen])
 
     def test_worker_pids_are_those_that_run(
@@ -133,10 +140,13 @@ class Promises:
     ) -> None:
         """Where a pool tells them."""
         with strategy.open(counted(strategy, 2), options) as pool:
-            if isinstance(pool, HasPids):
-                task = functools.partial(meet, str(tmp_path), pool.workers, self.patience)
-                seen = pool.map(task, range(4 * pool.workers), chunk_size=1)
-                assert set(pool.pids()) == {pid for pid, _, _ in seen}
+            if not isinstance(pool, HasPids):
+                return
+            own = strategy.counts is Counts.OWN  # it need not use all that it has
+            together = meet_awaiting if strategy.native_async else meet
+            task = functools.partial(together, str(tmp_path), 1 if own else pool.workers, self.patience)
+            seen = {pid for pid, _, _ in pool.map(task, range(4 * pool.workers), chunk_size=1)}
+            assert set(pool.pids()) >= seen if own else set(pool.pids()) == seen
 
     def test_an_executor_runs_any_function(self, strategy: Strategy, options: StrategyOptions) -> None:
         """Where a pool has one; it survives its own ``with``."""
@@ -171,7 +181,7 @@ class Promises:
         with strategy.open(2, options) as pool:
             pids = pool.pids() if isinstance(pool, HasPids) else ()
             with pytest.raises(WorkerLost) as caught:
-                pool.map(functools.partial(die, how), range(8), chunk_size=1)
+                pool.map(as_task(strategy, functools.partial(die, how)), range(8), chunk_size=1)
             if pids:
                 assert any(str(pid) in str(caught.value) for pid in pids)
                 assert ("SIGKILL" if how == "killed" else f"exit code {how}") in str(caught.value)
@@ -185,12 +195,12 @@ class Promises:
                 assert pool.map(as_task(strategy, lambda item: item), [lock]) == [lock]
                 return
             with pytest.raises(NotTransferable, match="result of item 2"):
-                pool.map(lambda item: threading.Lock() if item == 2 else item, range(4))
+                pool.map(as_task(strategy, lambda x: threading.Lock() if x == 2 else x), range(4))
             with pytest.raises(NotTransferable, match="item 1"):
-                pool.map(double, [1, lock])
+                pool.map(as_task(strategy, double), [1, lock])
             with pytest.raises(NotTransferable, match="cannot be sent"):
-                pool.map(lambda _: lock, range(4))
-            assert pool.map(double, [4]) == [8]
+                pool.map(as_task(strategy, lambda _: lock), range(4))
+            assert pool.map(as_task(strategy, double), [4]) == [8]
 
     @pytest.mark.parametrize("end", ["closed", "exception", "timeout"])
     def test_nothing_is_left(

@@ -28,6 +28,7 @@ __all__ = [
     "hung_task",
     "leave",
     "meet",
+    "meet_awaiting",
     "nested",
 ]
 
@@ -117,6 +118,17 @@ def meet(folder: str, workers: int, patience: float, ticket: int) -> tuple[int, 
     return os.getpid(), threading.get_ident(), came >= needed
 
 
+async def meet_awaiting(folder: str, workers: int, patience: float, ticket: int) -> tuple[int, int, bool]:
+    """`meet` for event loops."""
+    Path(folder, str(ticket)).touch()
+    needed = (ticket // workers + 1) * workers
+    end = time.monotonic() + patience
+    while (came := len(os.listdir(folder))) < needed and time.monotonic() < end:  # noqa: PTH208  # polled: no object an entry
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.03)
+    return os.getpid(), threading.get_ident(), came >= needed
+
+
 def as_task(strategy: Strategy, fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The function as the strategy takes it: event loops want coroutine functions."""
     if not strategy.native_async:
@@ -143,6 +155,6 @@ def hung_task(strategy: Strategy, release: threading.Event) -> tuple[Callable[[A
         return for_ever, 0.05
     if strategy.isolation in OUTSIDE:
         return lambda _item: time.sleep(10**6), 0.5
-    if strategy.counts is Counts.ONE:
+    if strategy.counts is Counts.ONE or strategy.inside:
         return double, 0.0
     return lambda _item: release.wait(), 0.05

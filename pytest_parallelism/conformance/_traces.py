@@ -13,16 +13,18 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = [
-    "alive",
     "end_session",
     "foreign",
     "in_session",
+    "left",
     "leftovers",
     "memory_entries",
     "own_temporary_files",
     "remaining",
+    "runs",
     "state",
 ]
 
@@ -92,7 +94,7 @@ def remaining(before: set[str], folder: Path, patience: float, pids: Sequence[in
 
 
 def _now(folder: Path, pids: Sequence[int]) -> set[str]:
-    started = {f"process {pid} of a task" for pid in pids if alive(pid)}
+    started = {f"process {pid} of a task" for pid in pids if left(pid)}
     return leftovers(folder) | _descriptors() | started | {f"memory {name}" for name in memory_entries()}
 
 
@@ -104,7 +106,7 @@ def memory_entries() -> set[str]:
 def foreign(name: str) -> bool:
     """Whether a process that is none of ours has it mapped, or is told by its name; so too what is gone."""
     ours = {os.getpid(), *_children()}
-    if any(alive(pid) for pid in set(map(int, re.findall(r"\d+", name))) - ours):
+    if any(runs(pid) for pid in set(map(int, re.findall(r"\d+", name))) - ours):
         return True
     try:
         entry = (_SHARED / name).stat()
@@ -116,19 +118,36 @@ def foreign(name: str) -> bool:
     return any(mapped in (_read(maps) or "") for maps in others)
 
 
-def alive(pid: int) -> bool:
-    """Whether there is such a process, ended and not reaped ones included."""
-    return Path(f"/proc/{pid}").exists()
+class _Process(NamedTuple):
+    """What proc(5) says in ``stat``."""
+
+    ended: bool
+    parent: int
+    session: int
+
+
+def _process(pid: int) -> _Process | None:
+    fields = (_read(Path(f"/proc/{pid}/stat")) or "").rpartition(")")[2].split()
+    return _Process(fields[0] in "ZX", int(fields[1]), int(fields[3])) if fields else None
+
+
+def runs(pid: int) -> bool:
+    """Whether the process has not ended."""
+    process = _process(pid)
+    return process is not None and not process.ended
+
+
+def left(pid: int) -> bool:
+    """Whether it runs, or has ended and we are who must reap it; init reaps orphans when it likes."""
+    process = _process(pid)
+    return process is not None and not (process.ended and process.parent != os.getpid())
 
 
 def in_session(leader: int) -> list[int]:
-    """Processes of the session that this process began."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        fields = (_read(stat) or "").rpartition(")")[2].split()  # proc(5): state, ppid, pgrp, session …
-        if fields and int(fields[3]) == leader:
-            found.append(int(stat.parent.name))
-    return found
+    """Processes of the session that this process began; ended ones where one of it must reap them."""
+    pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    found = {pid: process for pid in pids if (process := _process(pid)) and process.session == leader}
+    return [pid for pid, process in found.items() if not process.ended or process.parent in found]
 
 
 def end_session(leader: int) -> None:

@@ -10,7 +10,7 @@ import pickle
 import sys
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -67,13 +67,17 @@ def _register(modules: Iterable[ModuleType], added: list[ModuleType]) -> None:
             added.append(module)
 
 
-def dumps(obj: Any, by_value: Iterable[ModuleType] = ()) -> bytes:
+def dumps(
+    obj: Any,
+    by_value: Iterable[ModuleType] = (),
+    pickler: Callable[[io.BytesIO, list[ModuleType]], Pickler] = Pickler,
+) -> bytes:
     added: list[ModuleType] = []
     buffer = io.BytesIO()
     with _pickling:
         try:
             _register(by_value, added)
-            Pickler(buffer, added).dump(obj)
+            pickler(buffer, added).dump(obj)
         finally:
             for module in added:
                 cloudpickle.unregister_pickle_by_value(module)

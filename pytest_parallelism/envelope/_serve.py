@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import threading
@@ -10,7 +9,7 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 from ._frames import ANSWER, FUNCTION, READY, Frame, Inbox, post
-from ._tasks import run
+from ._tasks import run, run_async
 
 __all__ = ["serve"]
 
@@ -36,6 +35,8 @@ def serve(
     start()
     with contextlib.suppress(EOFError, OSError):  # the parent has closed the line, or is gone
         if loops:
+            import asyncio  # heavy, and other workers need none
+
             asyncio.run(_on_a_loop(line, slots, prepare))
         elif slots > 1:
             _in_threads(line, slots, prepare)
@@ -92,6 +93,8 @@ def _hand_on(line: socket.socket, put: Callable[[Job], object]) -> None:
 
 
 async def _on_a_loop(line: socket.socket, slots: int, prepare: bytes | None) -> None:
+    import asyncio
+
     jobs: asyncio.Queue[Job | None] = asyncio.Queue()
     inbox = Inbox(line)
     blob = b""
@@ -115,8 +118,6 @@ async def _on_a_loop(line: socket.socket, slots: int, prepare: bytes | None) -> 
             answer = await run_async(function, frame.body, frame.start)
             post(line, ANSWER, frame.tag, frame.start, answer)
         raise EOFError
-
-    from ._tasks import run_async
 
     answer = _prepared(prepare)
     for _ in range(slots):

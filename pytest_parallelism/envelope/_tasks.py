@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import NotTransferable
 from . import _speech
-from ._errors import Caught, attempt, catch, release
+from ._errors import Caught, Failure, attempt, catch, release, task_error
 from ._locks import open_after_fork
 from ._pickling import dumps, loads
 from ._shipped import came, went
@@ -122,16 +122,40 @@ def telling(answer: bytes) -> bytes:
 def attempted(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> tuple[list[Any], bytes | None]:
     """Results of a `run` as they are, or its first error as bytes for `unpack`."""
     try:
-        fn = _function(blob)
-        items = loads(payload) if isinstance(payload, _BUFFERS) else payload
-    except BaseException as exc:  # noqa: BLE001  # user code runs while unpickling
-        text = f"a worker cannot load the task ({_brief(exc)})"
-        return [], _wire(False, catch(NotTransferable(text), cause=exc))
+        fn, items = _task(blob, payload)
+    except NotTransferable as exc:
+        return [], _wire(False, catch(exc, cause=exc.__cause__))
     results, failure = attempt(fn, items)
-    if failure is not None:
-        where = f"in process {os.getpid()}, item {start + failure.position}:\n"
-        return [], _wire(False, catch(failure.error, where=where))
-    return results, None
+    return (results, None) if failure is None else ([], _failed(failure, start))
+
+
+async def run_async(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> bytes:
+    """`run` of a coroutine function, on the loop that runs here."""
+    try:
+        fn, items = _task(blob, payload)
+    except NotTransferable as exc:
+        return _wire(False, catch(exc, cause=exc.__cause__))
+    results: list[Any] = []
+    try:
+        for item in items:
+            results.append(await fn(item))  # its length tells which item failed
+    except BaseException as exc:  # noqa: BLE001  # the parent raises it
+        answer = _failed(Failure(len(results), task_error(exc)), start)
+    else:
+        answer = answered(blob, results, start)[1]
+    return telling(answer) if _speech.said else answer
+
+
+def _task(blob: bytes, payload: Buffer | Sequence[Any]) -> tuple[Callable[[Any], Any], Sequence[Any]]:
+    try:
+        return _function(blob), loads(payload) if isinstance(payload, _BUFFERS) else payload
+    except BaseException as exc:
+        raise NotTransferable(f"a worker cannot load the task ({_brief(exc)})") from exc
+
+
+def _failed(failure: Failure, start: int) -> bytes:
+    where = f"in process {os.getpid()}, item {start + failure.position}:\n"
+    return _wire(False, catch(failure.error, where=where))
 
 
 def answered(blob: bytes, results: Sequence[Any], start: int = 0) -> tuple[bool, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import os
@@ -67,6 +66,8 @@ class Trying(Wrapper):
             time.sleep(self._pause(attempt))
 
     async def _awaited(self, item: Any) -> Any:
+        import asyncio  # heavy, and most workers need none
+
         for attempt in itertools.count(1):
             try:
                 return _answer(await self.fn(item), attempt)

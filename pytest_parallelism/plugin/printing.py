@@ -37,7 +37,11 @@ def print_report(reporter: Any, state: State) -> None:
         host.hide_table(state.config)
     reporter.section("parallelism")
     for line in render(
-        entries, width=reporter._tw.fullwidth, saved=_saved(state), strict=state.settings.strict
+        entries,
+        width=reporter._tw.fullwidth,
+        saved=_saved(state),
+        strict=state.settings.strict,
+        verbose=reporter.config.getoption("verbose") > 0,
     ):
         reporter.write_line(line.text, **_MARKUP.get(line.style, {}))
 

@@ -32,7 +32,7 @@ class Meter:
     says where the figures come from.
 
     A snapshot took 26 us without workers and 26 us more per worker process of one thread (Python 3.11,
-    Linux 6.18, 2 cores), against 60 us per process through psutil. What it uses itself is in no usage, but
+    Linux 6.18, 2 cores), against 90 us per process through psutil. What it uses itself is in no usage, but
     for the parent's own delay. ``close()``, or leaving the meter as a context manager, closes the
     descriptors that it keeps open.
     """

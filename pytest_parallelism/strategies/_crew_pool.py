@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
 import threading
 import time
@@ -13,7 +14,7 @@ from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import Any
 
-from ..envelope import adapted, enclose, pack, start_worker, unpack
+from ..envelope import Blocking, adapted, enclose, pack, start_worker, unpack, worker_settings
 from ..errors import PoolError, TaskTimeout, WorkerLost
 from ..strategy import Chunk, StrategyOptions
 from ..workers import Crew, Job, OutOfTime
@@ -74,7 +75,7 @@ class CrewPool(ExecutorPool):
         tied = self._method != "forkserver" and threading.current_thread() is threading.main_thread()
         initializer = options.initializer
         prepare = pack(_Prepare(initializer), options.by_value) if initializer else None
-        setup = functools.partial(start_worker, options.native_threads, tied)
+        setup = functools.partial(start_worker, options.native_threads, tied, worker_settings())
         self._crew.start(setup, prepare, options.start_timeout)
 
     def stream(
@@ -99,7 +100,7 @@ class CrewPool(ExecutorPool):
                 raise PoolError("an unfinished imap of this pool must end before its executor can be used")
             self._dispatcher = _Dispatcher(self._crew, self._fell)
         dispatcher = self._dispatcher
-        blob = pack(fn, self._options.by_value)
+        blob = pack(_Coroutine(fn) if self._loops else fn, self._options.by_value)
         enclosing = self.enclosing(lasting=False)
 
         def send(start: int, chunk: Sequence[Any]) -> Future[Any]:
@@ -147,16 +148,14 @@ class CrewPool(ExecutorPool):
         task_timeout: float | None,
     ) -> Iterator[tuple[int, list[Any]]]:
         self.usable()
-        by_value = self._options.by_value
-        blob = pack(fn if self._loops else adapted(fn), by_value)
-        feed = _Feed(
-            self._crew, chunks, blob, lambda items, at: enclose(items, by_value, at), self.between_chunks
-        )
+        blob = pack(fn if self._loops else adapted(fn), self._options.by_value)
+        enclosing = self.enclosing(lasting=isinstance(chunks, (list, tuple)))
+        feed = _Feed(self._crew, chunks, blob, enclosing, self.between_chunks)
         feed.limit, feed.deadline, feed.task_timeout = in_flight, deadline, task_timeout
         answers = self._crew.exchange(feed, ahead=task_timeout is None)
         self._streams += 1
         try:
-            opened = ((number, self.open_answer(data)) for number, data in answers)
+            opened = self._opened(answers, enclosing)
             yield from feed.in_order(opened) if ordered else feed.as_completed(opened)
         except OutOfTime:
             raise self.expire(deadline) if deadline.passed() else self._expire_task(feed) from None
@@ -167,6 +166,14 @@ class CrewPool(ExecutorPool):
         finally:
             self._streams -= 1
             answers.close()  # type: ignore[attr-defined]  # it is a generator
+            enclosing.close()
+
+    def _opened(
+        self, answers: Iterator[tuple[int, bytes | bytearray]], enclosing: Enclosing
+    ) -> Iterator[tuple[int, list[Any]]]:
+        for number, data in answers:
+            enclosing.answered(number)
+            yield number, self.open_answer(data)
 
     def _expire_task(self, feed: _Feed) -> BaseException:
         pid, job = feed.slowest()
@@ -193,6 +200,17 @@ class _Prepare:
 
     def __call__(self, _item: None) -> None:
         self.initializer()
+
+
+class _Coroutine:
+    """Any function as a coroutine function, for workers that run nothing else."""
+
+    def __init__(self, fn: Callable[[Any], Any]) -> None:
+        self.fn = fn.fn if isinstance(fn, Blocking) else fn
+
+    async def __call__(self, item: Any) -> Any:
+        result = self.fn(item)
+        return await result if inspect.isawaitable(result) else result
 
 
 class _Feed:
@@ -296,10 +314,10 @@ class _Dispatcher:
 
     def draw(self) -> Job | None:
         """See `Feed`."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 1 << 12)  # before all that a bell may stand for, so that none is missed
         if self._stopping:
             raise _Stop
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._wake, 1 << 12)  # before the queue is looked at, so that no bell is missed
         while True:
             try:
                 job = self._jobs.get_nowait()

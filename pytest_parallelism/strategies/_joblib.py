@@ -16,8 +16,9 @@ from concurrent.futures import BrokenExecutor
 from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
-from ..envelope import start_worker, worker_settings
+from ..envelope import Telling, heard, start_worker, worker_settings
 from ..envelope._shipping import start_pool_worker
+from ..errors import PoolError
 from ..strategy import StrategyOptions
 from ..workers import bounded, end, hidden_main, lost, quiet_fork
 from ._watch import Watch, ended, in_main, taken_over
@@ -72,8 +73,13 @@ class Lasting:
     @classmethod
     def of(cls, options: StrategyOptions) -> Any:
         """A backend for one pool."""
-        from joblib import _parallel_backends
+        from joblib import _multiprocessing_helpers, _parallel_backends
 
+        if _multiprocessing_helpers.mp is None:
+            raise PoolError(
+                "joblib works in serial mode only here, since it could make no semaphore when it was imported: "
+                "see the warning that it gave then, and whether /dev/shm is full"
+            )
         base = getattr(_parallel_backends, cls.base)
         backend = type(cls.__name__, (cls, base), {})(nesting_level=0)
         backend.options = options
@@ -98,6 +104,7 @@ class Lasting:
         """joblib's own, with a callback that `fail` can call instead."""
         base: Any = super()
         send = base.submit if hasattr(base, "submit") else base.apply_async  # before joblib 1.5
+        func = Telling(func)
         if callback is None:
             return send(func)
         key = id(callback)
@@ -114,7 +121,7 @@ class Lasting:
         if isinstance(out, _Failed):
             raise out.error
         base: Any = super()
-        return base.retrieve_result_callback(out)
+        return heard(lambda: base.retrieve_result_callback(out))
 
     def fail(self, error: BaseException) -> None:
         """Every job that is waited for, now or later, fails with this error."""
@@ -128,6 +135,11 @@ class Lasting:
         """From now on, the loss of one of these is a fault."""
         self.processes = processes
         self._watches.append(Watch(processes, self.fail, may_leave=self.may_leave))
+
+    def notice_loss(self) -> None:
+        """A worker that has just ended is a fault from now on."""
+        for watch in self._watches:
+            watch.fallen()
 
     def unwatch(self) -> None:
         """From now on, our processes may end."""
@@ -254,6 +266,7 @@ class LastingLoky(Lasting):
 
     def submit(self, func: Callable[[], Any], callback: Callback | None = None) -> Any:
         """See `Lasting`; the executor starts its processes here."""
+        self._workers = self.executor  # joblib forgets it after each call
         with hidden_main(), self._named():
             job = super().submit(func, callback)
         self.notice()
@@ -300,7 +313,7 @@ class LastingLoky(Lasting):
             feeder = getattr(getattr(executor, "_call_queue", None), "_thread", None)
             if kill:
                 end(processes)
-            bounded(lambda: executor.terminate(kill_workers=kill))
+            bounded(lambda: executor.terminate(kill_workers=kill), _JOIN_SECONDS)
             end(processes)  # what tasks left behind
             _join([feeder] if feeder else [])
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from ..envelope import adapted, attempt, rendezvous
+from ..envelope import Failure, adapted, attempt, rendezvous
 from ..envelope._shipping import Answer, Shipping, open_answer, perform
 from ..errors import PoolError
 from ..strategy import StrategyOptions
@@ -17,8 +18,11 @@ from ..workers import lost
 from ._chunks import Deadline, chunked
 from ._executors import ExecutorPool, Send
 from ._joblib import Lasting, LastingLoky, LastingMultiprocessing, LastingThreading
+from ._threads import RunningTasks
 
 __all__ = ["LokyPool", "MultiprocessingPool", "ThreadingPool"]
+
+_END_SECONDS = 0.5
 
 Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -40,6 +44,8 @@ class ThreadingPool(ExecutorPool):
         self._joblib = joblib
         self._options = options
         self._backend = self.backend_type.of(options)
+        self._running = RunningTasks()
+        self._busy: set[threading.Thread] = set()
 
     def map(
         self,
@@ -72,7 +78,8 @@ class ThreadingPool(ExecutorPool):
         return config
 
     def usable(self) -> None:
-        """Raises `PoolError` once a fault has ended the workers; first, and once, a fault between two maps."""
+        """Raises `PoolError` once a fault has ended the workers; the fault itself, where nobody was told."""
+        self._backend.notice_loss()
         untold, self._backend.untold = self._backend.untold, None
         if untold is not None:
             raise untold
@@ -126,6 +133,7 @@ class ThreadingPool(ExecutorPool):
 
     def kill(self) -> None:
         """Ends the workers at once."""
+        self._running.end()
         self._backend.stop(kill=True)
         self._backend.join()
 
@@ -139,10 +147,27 @@ class ThreadingPool(ExecutorPool):
         return self.map(fn, tickets, chunk_size=1, timeout=2 * self._options.start_timeout)
 
     def _tasks(self, fn: Callable[[Any], Any]) -> Callable[[int, Sequence[Any]], Task]:
-        return lambda _start, chunk: (attempt, (fn, chunk), {})
+        return lambda _start, chunk: (self._attempt, (fn, chunk), {})
+
+    def _attempt(self, fn: Callable[[Any], Any], chunk: Sequence[Any]) -> tuple[list[Any], Failure | None]:
+        thread = threading.current_thread()
+        self._busy.add(thread)
+        try:
+            with self._running.here():
+                return attempt(fn, chunk)
+        finally:
+            self._busy.discard(thread)
 
     def _consequence(self) -> str:
-        return "Python cannot end a thread, so those of joblib that were busy are left running"
+        """Ends the tasks that run; what became of them."""
+        self._running.end()
+        end = time.monotonic() + _END_SECONDS
+        while self._busy and time.monotonic() < end:
+            time.sleep(0.001)
+        left = ", ".join(thread.name for thread in tuple(self._busy))
+        if left:
+            return f"Python cannot end a thread that is in C code, so these were left running: {left}"
+        return "its tasks were ended"
 
     @contextmanager
     def _until(self, deadline: Deadline) -> Iterator[None]:
@@ -150,7 +175,13 @@ class ThreadingPool(ExecutorPool):
         if seconds is None:
             yield
             return
-        timer = threading.Timer(seconds, lambda: self._backend.fail(deadline.error(self._consequence())))
+        late: list[BaseException] = []
+
+        def end() -> None:
+            late.append(deadline.error(self._consequence()))
+            self._backend.fail(late[0])
+
+        timer = threading.Timer(seconds, end)
         timer.daemon = True
         timer.start()
         try:
@@ -158,6 +189,8 @@ class ThreadingPool(ExecutorPool):
         finally:
             timer.cancel()
             timer.join()
+        if late:  # it ended with what the ended tasks gave
+            raise late[0]
 
 
 class MultiprocessingPool(ThreadingPool):

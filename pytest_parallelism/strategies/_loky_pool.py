@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..envelope import start_worker
@@ -18,6 +19,8 @@ class LokyExecutorPool(ProcessesPool):
     stays for the whole session.
     """
 
+    _may_leave = True  # loky replaces one whose memory grows
+
     def __init__(self, workers: int, options: StrategyOptions) -> None:
         super().__init__(workers, "loky", options)
 
@@ -25,6 +28,11 @@ class LokyExecutorPool(ProcessesPool):
         from loky import ProcessPoolExecutor
 
         return ProcessPoolExecutor(self.workers, initializer=start_worker, initargs=initargs)
+
+    def pids(self) -> Sequence[int]:
+        """See `HasPids`; loky may replace a worker."""
+        processes = getattr(self._executor, "_processes", None)
+        return tuple(processes) if processes else super().pids()
 
     def _stop(self) -> None:
         self._executor.shutdown(wait=True, kill_workers=True)

@@ -119,6 +119,8 @@ class MultiprocessingPool(ExecutorPool):
 
     def usable(self) -> None:
         """See `ExecutorPool`; who comes first after a fault between two maps is told what it was."""
+        if self._watch is not None:
+            self._watch.fallen()
         untold, self._untold = self._untold, None
         if untold is not None:
             raise untold

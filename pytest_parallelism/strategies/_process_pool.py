@@ -28,6 +28,8 @@ class ProcessesPool(ExecutorPool):
     is Python's own: its resource tracker, and its fork server where one was needed.
     """
 
+    _may_leave = False
+
     def __init__(self, workers: int, method: str, options: StrategyOptions) -> None:
         super().__init__(workers)
         self._method = method
@@ -51,6 +53,13 @@ class ProcessesPool(ExecutorPool):
     def info(self) -> Mapping[str, str]:
         """See `HasInfo`."""
         return {"start_method": self._method}
+
+    def usable(self) -> None:
+        """See `ExecutorPool`; the executor itself notices a lost worker a moment later."""
+        super().usable()
+        if self._watch is not None and self._watch.fallen():
+            self.settle()
+            raise self.translate(BrokenExecutor())
 
     def sender(self, fn: Callable[[Any], Any]) -> Send:
         """See `Sending`."""
@@ -94,7 +103,7 @@ class ProcessesPool(ExecutorPool):
             )
         pids = {worker.pid for worker in seen}
         self._processes = [process for process in self._started.processes() if process.pid in pids]
-        self._watch = Watch(self._processes)
+        self._watch = Watch(self._processes, may_leave=self._may_leave)
 
     def close(self) -> None:
         """Lets the workers end; kills them where a failed map left one busy."""

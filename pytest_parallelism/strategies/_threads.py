@@ -132,10 +132,10 @@ class ThreadsPool(ExecutorPool):
             self._executor.shutdown(wait=True)
 
     def kill(self) -> None:
-        """Ends the tasks that run, and waits half a second for the threads at most."""
+        """Ends the tasks that run, and waits half a second for the threads at most; the second time not."""
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._tasks.end()
-        end = time.monotonic() + _JOIN_SECONDS
+        end = time.monotonic() + (0 if self.ended else _JOIN_SECONDS)
         for thread in self._alive():
             thread.join(max(0.0, end - time.monotonic()))
         for thread in self._alive():

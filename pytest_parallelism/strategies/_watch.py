@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -43,12 +44,22 @@ class Watch:
         ends = [(*_end_of(process), process) for process in self.processes]
         self._left = {descriptor: process for descriptor, _, process in ends}
         self._ours = [descriptor for descriptor, ours, _ in ends if ours]
+        self._fallen = False
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, daemon=True, name="pool-watch")
         self._thread.start()
 
+    def fallen(self) -> bool:
+        """Whether a process has ended before `stop`, at this moment too; ``fail`` has been called then."""
+        limit = time.monotonic() + _JOIN_SECONDS
+        while not self._fallen and wait(left := list(self._left), 0) and time.monotonic() < limit:
+            while left == list(self._left) and time.monotonic() < limit:
+                time.sleep(0.0005)  # the thread has not noticed it yet
+        return self._fallen
+
     def stop(self) -> None:
         """From now on, the processes may end."""
-        self._fail = None
+        self._stopped = True
 
     def join(self) -> None:
         """Waits a second at most for the thread; the processes have ended."""
@@ -56,22 +67,26 @@ class Watch:
 
     def _run(self) -> None:
         while self._left:
-            gone = [self._left.pop(ready) for ready in wait(list(self._left)) if isinstance(ready, int)]
+            ready = [descriptor for descriptor in wait(list(self._left)) if isinstance(descriptor, int)]
+            gone = [self._left[descriptor] for descriptor in ready]
             for process in gone:
                 _kill_group(process.pid or 0)
-            if self._fail is not None:
-                self._tell(gone)
+            self._tell(gone)
+            for descriptor in ready:
+                del self._left[descriptor]
         for descriptor in self._ours:
             os.close(descriptor)
 
     def _tell(self, gone: Sequence[BaseProcess]) -> None:
-        for process in gone:
-            process.join(_JOIN_SECONDS)  # its exit code may come a moment later
-        fallen = [process for process in gone if process.exitcode != 0 or not self._may_leave]
-        fail = self._fail
-        if fallen and fail is not None:
-            self.stop()
-            fail(lost(fallen))
+        if self._fallen or self._stopped:
+            return
+        if self._fail or self._may_leave:
+            for process in gone:
+                process.join(_JOIN_SECONDS)  # its exit code may come a moment later
+            gone = [process for process in gone if process.exitcode != 0 or not self._may_leave]
+        self._fallen = bool(gone) and not self._stopped
+        if self._fallen and self._fail:
+            self._fail(lost(gone))
 
 
 def _end_of(process: BaseProcess) -> tuple[int, bool]:

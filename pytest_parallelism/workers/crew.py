@@ -196,10 +196,9 @@ class Crew:
     def _send(self, worker: Worker) -> None:
         was = worker.sending
         worker.flush()
-        if worker.sending:
-            self._poll.modify(worker.line.fileno(), select.POLLIN | select.POLLOUT)
-        elif was:
-            self._poll.modify(worker.line.fileno(), select.POLLIN)
+        if worker.sending != was:
+            wanted = select.POLLIN | select.POLLOUT if worker.sending else select.POLLIN
+            self._poll.modify(worker.line.fileno(), wanted)
 
     def _ready(self, seconds: float | None) -> list[Worker]:
         """Workers from which something has come. Raises `WorkerLost`, and `OutOfTime` after ``seconds``."""

@@ -46,6 +46,8 @@ class Worker:
         """``how``: the last arguments of `serve`."""
         self.slots = how[2]
         self.doing: dict[int, Job] = {}
+        self.sending = False
+        """Whether the process could not take all that it was given."""
         self.closed = False
         """Whether its side of the line is closed."""
         self.busy_since = 0.0
@@ -72,14 +74,9 @@ class Worker:
         """Its process id."""
         return self.process.pid or 0
 
-    @property
-    def sending(self) -> bool:
-        """Whether something given to it has not gone out yet."""
-        return bool(self._outbox)
-
     def room(self, *, ahead: bool = True) -> int:
         """How many more chunks it may be given now."""
-        if self._outbox:
+        if self.sending:
             return 0
         spare = min(_AHEAD_CHUNKS, int(_AHEAD_SECONDS / self._pace)) if ahead else 0
         if spare and sum(len(job.payload) for job in self.doing.values()) > _AHEAD_BYTES:
@@ -100,6 +97,7 @@ class Worker:
         """Sends what the process can take; one that has ended is noticed by its end."""
         with contextlib.suppress(ConnectionError):
             self._outbox.flush()
+        self.sending = bool(self._outbox)
 
     def receive(self) -> list[Frame]:
         """What has come, nothing where it has ended."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from itertools import count
+from contextlib import nullcontext
+from itertools import accumulate, chain, count
 from typing import Any
 
 from ..division import auto_chunk, balanced
@@ -182,9 +183,10 @@ class WorkPool:
         if options.cost is None:
             return self._pool.map(task, todo, chunk_size=options.size, timeout=options.timeout), in_order
         order = _dearest_first(todo, options)
-        found = self._pool.map(
-            task, [todo[i] for i in order], chunk_size=options.size, timeout=options.timeout
-        )
+        with _counted_as_sent():
+            found = self._pool.map(
+                task, [todo[i] for i in order], chunk_size=options.size, timeout=options.timeout
+            )
         return _put_back(zip(order, found, strict=True), len(todo)), in_order
 
     def _groups(self, todo: Sequence[Any], options: MapOptions) -> list[list[int]]:
@@ -209,20 +211,22 @@ class WorkPool:
         groups: Sequence[Sequence[int]],
         options: MapOptions,
     ) -> tuple[list[Any], Sequence[int]]:
-        by_first = {group[0]: group for group in groups}
+        starts = accumulate(map(len, groups[:-1]), initial=0)  # an item's number is its place in this order
+        by_start = dict(zip(starts, groups, strict=True))
         answers = streamed(
             self._pool,
             task,
-            [(first, [todo[i] for i in group]) for first, group in by_first.items()],
+            [(start, [todo[i] for i in group]) for start, group in by_start.items()],
             ordered=options.ordered,
             timeout=options.timeout,
             task_timeout=options.task_timeout,
         )
-        found = [
-            (index, result)
-            for first, results in answers
-            for index, result in zip(by_first[first], results, strict=True)
-        ]
+        with nullcontext() if list(chain(*groups)) == list(range(len(todo))) else _counted_as_sent():
+            found = [
+                (index, result)
+                for start, results in answers
+                for index, result in zip(by_start[start], results, strict=True)
+            ]
         if options.ordered:
             return _put_back(found, len(todo)), range(len(todo))
         return [result for _, result in found], [index for index, _ in found]
@@ -255,6 +259,18 @@ class WorkPool:
             return result
         self.retries += result.attempts - 1
         return result.value if result.error is None else _placed(result.error, index)
+
+
+@contextlib.contextmanager
+def _counted_as_sent() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        note(
+            error,
+            "the items were sent in another order (cost=, partition=), and are counted in that one here",
+        )
+        raise
 
 
 def _dearest_first(todo: Sequence[Any], options: MapOptions) -> list[int]:

@@ -20,6 +20,9 @@ import pytest
 from pytest_parallelism import envelope
 from pytest_parallelism.envelope import (
     Telling,
+    _pickling,
+    _shipped,
+    _tasks,
     enclose,
     heard,
     pack,
@@ -317,15 +320,31 @@ def test_bytes_to_and_from_workers_are_counted() -> None:
     assert after == (before[0] + len(blob) + len(payload), before[1] + len(answer))
 
 
+def test_bytes_are_counted_exactly_by_threads_that_switch_often() -> None:
+    def counts() -> None:
+        for _ in range(20_000):
+            _shipped.went(1)
+
+    before, interval = envelope.shipped()[0], sys.getswitchinterval()
+    threads = [threading.Thread(target=counts) for _ in range(4)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert envelope.shipped()[0] - before == 80_000
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_child_forked_while_a_thread_packs_can_pack() -> None:
-    from pytest_parallelism.envelope import _pickling, _shipped
-
-    with _pickling._pickling, _shipped._lock:
+    with _pickling._pickling, _tasks._loading:
         child = os.fork()
         if child == 0:
             signal.alarm(30)
-            thread = threading.Thread(target=lambda: os._exit(0 if pack(abs) else 1))
+            thread = threading.Thread(target=lambda: os._exit(0 if run(pack(abs), enclose([1])) else 1))
             thread.start()
             thread.join()
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

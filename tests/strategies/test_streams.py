@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -14,15 +12,10 @@ from typing import Any
 
 import pytest
 
-from pytest_parallelism.envelope import Initializing
-from pytest_parallelism.errors import PoolError, TaskTimeout, Unsuitable
-from pytest_parallelism.registry import load
-from pytest_parallelism.strategy import Counts, HasStream, Isolation, Strategy, StrategyOptions
+from pytest_parallelism.strategy import Counts, Strategy
 from pytest_parallelism.workpool import WorkPool
 
-LOCAL = {name: strategy for name, strategy in load().items() if strategy.group == "local"}
 HERE = sys.modules[__name__]
-WORKERS = 2
 
 
 def double(item: int) -> int:
@@ -64,24 +57,16 @@ class Drawn:
             yield self.count - 1
 
 
-@pytest.fixture(params=LOCAL.values(), ids=list(LOCAL))
-def strategy(request: pytest.FixtureRequest) -> Strategy:
-    found: Strategy = request.param
-    obstacle = found.obstacle(WORKERS)
-    if obstacle:
-        pytest.skip(obstacle)
-    return found
-
-
-def opened(strategy: Strategy, **options: Any) -> AbstractContextManager[Any]:
-    workers = 1 if strategy.counts is Counts.ONE else WORKERS
-    return strategy.open(workers, StrategyOptions(by_value=(HERE,), **options))
+@pytest.fixture(scope="module")
+def opened_pool(strategy: Strategy, opened: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
+    with opened(strategy, HERE) as pool:
+        yield pool
 
 
 @pytest.fixture
-def pool(strategy: Strategy) -> Iterator[WorkPool]:
-    with opened(strategy) as inner:
-        yield WorkPool(inner, strategy)
+def pool(opened_pool: Any, strategy: Strategy) -> WorkPool:
+    """On one pool for all tests that leave it usable."""
+    return WorkPool(opened_pool, strategy)
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3])
@@ -152,101 +137,15 @@ def test_attempts_are_counted_wherever_they_run(pool: WorkPool, tmp_path: Path) 
     assert pool.retries == 4
 
 
+def test_an_error_says_where_items_are_counted_in_another_order(pool: WorkPool, strategy: Strategy) -> None:
+    if strategy.counts is Counts.ONE:
+        return
+    with pytest.raises(KeyError) as caught:
+        pool.map(odd_fails, range(4), cost=float, async_fn=odd_fails_async)
+    assert "the items were sent in another order" in caught.value.__notes__[0]  # type: ignore[attr-defined]  # Python 3.11
+
+
 def test_a_balanced_partition_keeps_the_order_of_the_results(pool: WorkPool) -> None:
     how: dict[str, Any] = {"partition": "balanced", "async_fn": double_async}
     for cost in (None, float, lambda item: -(item - 10) + 10):
         assert pool.map(double, range(11), cost=cost, **how) == [2 * item for item in range(11)]
-
-
-def test_one_task_can_be_limited_or_its_strategy_says_what_to_use(pool: WorkPool, strategy: Strategy) -> None:
-    how: dict[str, Any] = {"task_timeout": 0.3, "async_fn": hung_async}
-    if strategy.counts is Counts.ONE:
-        return
-    if not strategy.limits_tasks:
-        with pytest.raises(Unsuitable, match="cannot end a single task: for task_timeout= use processes"):
-            pool.map(hung, range(4), **how)
-        return
-    with pytest.raises(TaskTimeout, match="item 2"):
-        pool.map(hung, range(4), **how)
-    try:
-        assert pool.map(double, [4], async_fn=double_async) == [8]
-    except PoolError as error:
-        assert "has ended" in str(error)  # noqa: PT017 - both ends are right
-
-
-def hung(item: int) -> int:
-    if item == 2:
-        threading.Event().wait()
-    return item
-
-
-async def hung_async(item: int) -> int:
-    if item == 2:
-        await asyncio.Event().wait()
-    return item
-
-
-def note_worker(folder: str) -> None:
-    """Leaves a file for each call."""
-    for number in itertools.count():
-        path = Path(folder, f"{os.getpid()}-{threading.get_ident()}-{number}")
-        try:
-            path.touch(exist_ok=False)
-        except FileExistsError:
-            continue
-        return
-
-
-def test_an_initializer_runs_once_in_each_worker_while_the_pool_opens(
-    strategy: Strategy, tmp_path: Path
-) -> None:
-    with opened(strategy, initializer=Initializing(note_worker, (str(tmp_path),))) as pool:
-        calls = list(tmp_path.iterdir())
-        own = {path.name.rpartition("-")[0] for path in calls}
-        here = strategy.isolation is Isolation.NONE
-        assert len(calls) == len(own) == (1 if here else pool.workers)
-        assert ({name.split("-")[0] for name in own} == {str(os.getpid())}) == (
-            strategy.isolation is not Isolation.PROCESS
-        )
-        assert WorkPool(pool, strategy).map(double, range(3), async_fn=double_async) == [0, 2, 4]
-        assert len(list(tmp_path.iterdir())) == len(calls)
-
-
-def test_the_error_of_an_initializer_is_its_own_and_says_what_it_was(strategy: Strategy) -> None:
-    with pytest.raises(ZeroDivisionError) as caught, opened(strategy, initializer=Initializing(divide)):
-        raise AssertionError("it opened")
-    assert "raised by initializer=" in caught.value.__notes__[0]  # type: ignore[attr-defined]  # Python 3.11
-
-
-def divide() -> float:
-    return 1 / 0
-
-
-def late(folder: str, item: int) -> int:
-    """Item 0 ends only when another has begun."""
-    Path(folder, str(item)).touch()
-    while item == 0 and alone(folder):
-        threading.Event().wait(0.001)
-    return item
-
-
-def alone(folder: str) -> bool:
-    return len(list(Path(folder).iterdir())) < 2
-
-
-def test_completion_order_does_not_wait_for_the_first(
-    pool: WorkPool, strategy: Strategy, tmp_path: Path
-) -> None:
-    """Every result comes, and where the pool has a stream the first item is not waited for."""
-    if not isinstance(pool._pool, HasStream):
-        return
-    folder = str(tmp_path)
-
-    async def later(item: int) -> int:
-        Path(folder, str(item)).touch()
-        while item == 0 and alone(folder):
-            await asyncio.sleep(0.001)
-        return item
-
-    found = pool.imap(lambda item: late(folder, item), range(4), ordered=False, async_fn=later)
-    assert sorted(found) == [0, 1, 2, 3]

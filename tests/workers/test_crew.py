@@ -169,3 +169,15 @@ def test_a_thread_that_outlives_its_task_does_not_keep_its_worker(crew: Crew) ->
     pids = crew.pids()
     crew.close()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_a_worker_is_given_as_much_as_it_can_run_at_once() -> None:
+    crew = Crew([3], "fork")
+    with adopting():
+        crew.start(functools.partial(start_worker, 1, False), None, PATIENCE)
+        feed = Feed(lambda _x: time.sleep(0.05), range(3))
+        exchange = crew.exchange(feed)
+        next(exchange)
+        assert feed.drawn == 3
+        list(exchange)
+        crew.close()
