@@ -6,6 +6,7 @@ No numpy here: an array arrives as ``numpy.ndarray(shape, dtype, buffer=a read-o
 from __future__ import annotations
 
 import functools
+import importlib
 import io
 import mmap
 import os
@@ -19,7 +20,7 @@ from ._pickling import Pickler, dumps
 from ._shipped import went
 from ._tasks import _PRIMITIVES, enclose
 
-__all__ = ["Place", "Reduced", "enclose_without", "open_memory"]
+__all__ = ["Place", "Reduced", "enclose_without", "open_memory", "remove_memory"]
 
 Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -46,9 +47,17 @@ def open_memory(name: str, flags: int) -> int:
 
     Not SharedMemory: before Python 3.13, its tracker takes what a worker opens for the worker's own.
     """
-    from _posixshmem import shm_open
+    fd: int = _posix_memory().shm_open(f"/{name}", flags, 0o600)
+    return fd
 
-    return shm_open(f"/{name}", flags, 0o600)
+
+def remove_memory(name: str) -> None:
+    """Takes its name away; it is freed when nobody maps it any more. Raises OSError."""
+    _posix_memory().shm_unlink(f"/{name}")
+
+
+def _posix_memory() -> Any:
+    return importlib.import_module("_posixshmem")  # what multiprocessing.shared_memory stands on; not typed
 
 
 _maps: weakref.WeakValueDictionary[tuple[str, int], mmap.mmap] = weakref.WeakValueDictionary()
