@@ -136,6 +136,7 @@ class ThreadingPool(ExecutorPool):
         self._running.end()
         self._backend.stop(kill=True)
         self._backend.join()
+        self._running.spare()
 
     def _came(self, future: Future[Any], out: Any) -> None:
         try:
@@ -164,6 +165,7 @@ class ThreadingPool(ExecutorPool):
         end = time.monotonic() + _END_SECONDS
         while self._busy and time.monotonic() < end:
             time.sleep(0.001)
+        self._running.spare()
         left = ", ".join(thread.name for thread in tuple(self._busy))
         if left:
             return f"Python cannot end a thread that is in C code, so these were left running: {left}"

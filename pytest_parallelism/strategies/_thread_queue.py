@@ -160,6 +160,7 @@ class ThreadQueuePool(ExecutorPool):
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.0, end - time.monotonic()))
+        self._running.spare()
 
     def _run(self) -> None:
         try:

@@ -6,6 +6,7 @@ import concurrent.futures.thread
 import contextlib
 import ctypes
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,7 @@ class RunningTasks:
 
     def __init__(self) -> None:
         self._running: set[int] = set()
+        self._struck: set[int] = set()
         self._striking = False
         self._over = False
 
@@ -52,9 +54,8 @@ class RunningTasks:
             yield
         finally:
             self._running.discard(thread)
-            while self._striking:
-                time.sleep(0.0001)
-            _raise_in(thread, None)
+            if self._over:
+                self._drop(thread)
 
     def end(self) -> None:
         """Raises in every thread that runs a task, once a task."""
@@ -62,15 +63,43 @@ class RunningTasks:
         try:
             for thread in tuple(self._running):
                 self._running.discard(thread)
+                self._struck.add(thread)
                 _raise_in(thread, _Ended)
         finally:
             self._striking = False
+
+    def spare(self) -> None:
+        """Takes back what has not reached its thread, where that harms others.
+
+        A pending exception keeps the whole interpreter's ``eval_breaker`` set before Python 3.13, and under
+        a trace function Python 3.11 then never leaves the first bytecode of a function (our measurement).
+        """
+        if sys.version_info[:2] == (3, 11):
+            for thread in tuple(self._struck):
+                _raise_in(thread, None)
+            _raise_here()
+
+    def _drop(self, thread: int) -> None:
+        while self._striking:
+            time.sleep(0.0001)
+        if thread in self._struck:
+            self._struck.discard(thread)
+            _raise_in(thread, None)
+            _raise_here()
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
     # Without a type, it takes back what was not raised yet.
     what = None if kind is None else ctypes.py_object(kind)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
+
+
+def _raise_here() -> None:
+    # Only an exception that arrives resets ``eval_breaker``; one that is taken back leaves it set.
+    with contextlib.suppress(_Ended):
+        _raise_in(threading.get_ident(), _Ended)
+        while True:
+            time.sleep(0)
 
 
 class ThreadsPool(ExecutorPool):
@@ -138,6 +167,7 @@ class ThreadsPool(ExecutorPool):
         end = time.monotonic() + (0 if self.ended else _JOIN_SECONDS)
         for thread in self._alive():
             thread.join(max(0.0, end - time.monotonic()))
+        self._tasks.spare()
         for thread in self._alive():
             _forget(thread)
 

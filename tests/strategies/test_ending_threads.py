@@ -68,6 +68,24 @@ def test_python_ends_although_a_thread_waits_in_c() -> None:
     assert "TaskTimeout" in ended.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("name", ["threads", "threads-queue", "asyncio-threads", "joblib-threading"])
+def test_a_trace_function_sees_the_next_pool_work_although_a_thread_waits_in_c(name: str) -> None:
+    code = (
+        "import contextlib, sys, threading; from pytest_parallelism.errors import TaskTimeout\n"
+        "from pytest_parallelism.registry import load\n"
+        "from pytest_parallelism.strategy import StrategyOptions\n"
+        f"strategy = load()[{name!r}]\n"
+        "gate = threading.Lock(); gate.acquire()\n"
+        "with contextlib.suppress(TaskTimeout), strategy.open(2, StrategyOptions()) as pool:\n"
+        "    pool.map(lambda _: gate.acquire(), [0], timeout=0.1)\n"
+        "sys.settrace(lambda *_: None)\n"
+        "with strategy.open(2, StrategyOptions()) as pool:\n"
+        "    print(pool.map(str, range(3)))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
+    assert ended.stdout.split("\n") == ["['0', '1', '2']", ""]
+
+
 @pytest.fixture
 def many_switches() -> Iterator[None]:
     before = sys.getswitchinterval()
