@@ -20,7 +20,7 @@ from ..strategy import Strategy, StrategyOptions
 from . import _harm as harm
 from ._matrix import HUNG_SECONDS, Outcome
 from ._tasks import as_task, counted
-from ._traces import end_session, foreign, in_session, memory_entries
+from ._traces import end_session, foreign, in_session, lasting, memory_entries
 
 __all__ = ["ALONE", "full_memory_wrapper", "large_items"]
 
@@ -56,9 +56,9 @@ def interrupted(strategy: Strategy, options: StrategyOptions, folder: Path, grac
             told = _told(program.returncode, program.communicate()[1])
             return Outcome(told, 0.0, (f"before its first task {told}",))
         said = interrupt()
-        _wait(lambda: not left(), grace)
         wrong = [] if said == "KeyboardInterrupt" else [said]
-        return Outcome(said, times[0], (*wrong, *(f"left behind: {name}" for name in left())))
+        wrong += [f"left behind: {name}" for name in sorted(lasting(left, grace))]
+        return Outcome(said, times[0], tuple(wrong))
     except subprocess.TimeoutExpired:
         return Outcome("hangs", HUNG_SECONDS, ("hangs after Ctrl-C",))
     finally:
@@ -155,15 +155,15 @@ def _told(code: int, errors: str) -> str:
     return f"ended by {ended}: {last}" if last else f"ended by {ended}"
 
 
-def _left(leader: int, temporary: Path, before: set[str]) -> list[str]:
-    found = [f"process {pid}" for pid in in_session(leader)]
-    found += [f"file {path.name}" for path in temporary.iterdir()]
-    return found + [f"memory {name}" for name in memory_entries() - before if not foreign(name)]
+def _left(leader: int, temporary: Path, before: set[str]) -> set[str]:
+    found = {f"process {pid}" for pid in in_session(leader)}
+    found |= {f"file {path.name}" for path in temporary.iterdir()}
+    return found | {f"memory {name}" for name in memory_entries() - before if not foreign(name)}
 
 
-def _wait(condition: Callable[[], object], seconds: float = HUNG_SECONDS) -> bool:
+def _wait(condition: Callable[[], object]) -> bool:
     """Whether it became true in time."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + HUNG_SECONDS
     while not condition():
         if time.monotonic() > end:
             return False

@@ -17,7 +17,7 @@ from ..strategy import HasPids, Pool, Strategy, StrategyOptions
 from ._alone import ALONE
 from ._matrix import FAULTS, HUNG_SECONDS, Ends, Fault, Outcome, Stage
 from ._tasks import OUTSIDE, as_task, counted, double
-from ._traces import own_temporary_files, remaining, state
+from ._traces import lasting, own_temporary_files, remaining, state
 
 __all__ = ["Faults", "played"]
 
@@ -72,7 +72,7 @@ def played(
         before = state(temporary)
         try:
             outcomes, closing = _opened(strategy, options, faults, stage)
-            wrong = _unnamed_threads(before, stage)
+            wrong = sorted(lasting(lambda: _unnamed_threads(before, stage), _GRACE_SECONDS))
             if strategy.isolation not in OUTSIDE:
                 stage.end_own()
             left = remaining(before, temporary, _GRACE_SECONDS, stage.started())
@@ -157,8 +157,8 @@ def _wrong_after(pool: Pool, strategy: Strategy) -> list[str]:
     return [] if found == [0, 2, 4, 6] else [f"the next map gave {found!r}"]
 
 
-def _unnamed_threads(before: set[str], stage: Stage) -> list[str]:
+def _unnamed_threads(before: set[str], stage: Stage) -> set[str]:
     """Threads that outlive the pool, and that no error named; those of a task are the user's own."""
     names = {thread.name for thread in threading.enumerate() if f"thread {thread.name}" not in before}
     told = " ".join(stage.messages)
-    return [f"left behind, and not named: {name}" for name in names - {"of-a-task"} if name not in told]
+    return {f"left behind, and not named: {name}" for name in names - {"of-a-task"} if name not in told}

@@ -23,6 +23,7 @@ __all__ = [
     "UnrebuildableError",
     "at_two",
     "block",
+    "block_briefly",
     "die_beside_a_child",
     "eat_memory",
     "end_process",
@@ -157,6 +158,12 @@ def block(gate: threading.Lock) -> None:
     """Waits for a lock, in C."""
     gate.acquire()
     gate.release()
+
+
+def block_briefly() -> None:
+    """Waits in C, and then in Python, where it can be ended; nobody could release it from outside."""
+    time.sleep(1.5)
+    spin(())
 
 
 def hold_the_gil() -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ..errors import NotTransferable, TaskExit, TaskFailed, TaskTimeout, WorkerLost
 from ..strategy import Isolation, Pool, Strategy
 from . import _harm as harm
-from ._tasks import OUTSIDE, as_task, double
+from ._tasks import APART, OUTSIDE, as_task, double
 from ._traces import runs
 
 __all__ = ["FAULTS", "HUNG_SECONDS", "TIMEOUT", "Ends", "Fault", "Outcome", "Stage"]
@@ -29,6 +29,8 @@ _DYING_SECONDS = 5.0
 
 RUN_ENDS = "ends the test run: its tasks run in the test's own process"
 RUN_HANGS = "hangs the test run: nothing can end such a call in the test's own process"
+THREAD_STAYS = "the pool says so when it closes, and stays: an interpreter ends only with its threads"
+TASK_STAYS = "ends with Python's warning of an interpreter that still runs, while its task waits in C"
 OWN_LIMIT = "not run: the limit on memory would be the test run's own"
 
 
@@ -97,7 +99,8 @@ class Fault:
     """One way in which a task, a worker or the machine goes wrong.
 
     ``outside``, ``thread``, ``inside``: how it must end where tasks run in other processes, in threads of
-    this one (or in interpreters), or in the caller; a sentence where no strategy can survive it.
+    this one, or in the caller; ``interpreter``: in other interpreters, by default as in threads. A sentence
+    where no strategy can survive it.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Fault:
     outside: Ends
     thread: Ends | str
     inside: Ends | str
+    interpreter: Ends | str | None = None
     act: Act | None = None
     timeout: float | None = None
     gentle: bool = False
@@ -119,6 +123,8 @@ class Fault:
             if self.name == "hangs in Python" and strategy.native_async:
                 return self.outside
             return self.inside
+        if strategy.isolation is Isolation.INTERPRETER and self.interpreter is not None:
+            return self.interpreter
         return self.thread
 
     def run(self, pool: Pool, strategy: Strategy, stage: Stage) -> Any:
@@ -143,12 +149,14 @@ def _noting(act: Callable[..., Any], *more: Any) -> Act:
 def _until_released(act: Callable[..., Any]) -> Act:
     def acting(stage: Stage, strategy: Strategy) -> Callable[[], Any]:
         # A list that goes to another process stays empty there.
-        return partial(act, () if strategy.isolation in OUTSIDE else stage.released)
+        return partial(act, () if strategy.isolation in APART else stage.released)
 
     return acting
 
 
 def _blocked(stage: Stage, strategy: Strategy) -> Callable[[], Any]:
+    if strategy.isolation is Isolation.INTERPRETER:
+        return harm.block_briefly
     return harm.wait_in_c if strategy.isolation in OUTSIDE else partial(harm.block, stage.gate)
 
 
@@ -189,6 +197,7 @@ _GENTLE = (
         says="its exception cannot be pickled",
         outside=Ends(TaskFailed, "UnpicklableError"),
         thread=Ends(harm.UnpicklableError),
+        interpreter=Ends(TaskFailed, "UnpicklableError"),
         inside=Ends(harm.UnpicklableError),
         act=_plain(harm.raise_unpicklable),
         gentle=True,
@@ -207,6 +216,7 @@ _GENTLE = (
         says="its result cannot be pickled",
         outside=Ends(NotTransferable, "result of item 2"),
         thread=_RESULT,
+        interpreter=Ends(NotTransferable, "result of item 2"),
         inside=_RESULT,
         act=_plain(harm.unpicklable_result),
         gentle=True,
@@ -307,7 +317,13 @@ _HANGING = (
 )
 
 _LEAVING = (
-    Fault(name="forks", says="a task forks a child that stays", **_all(ends=_RESULT), act=_noting(harm.fork)),
+    Fault(
+        name="forks",
+        says="a task forks a child that stays",
+        **_all(ends=_RESULT),
+        interpreter=Ends(RuntimeError, "fork"),  # Python forbids it there
+        act=_noting(harm.fork),
+    ),
     Fault(
         name="starts a process",
         says="a task starts a program that stays",
@@ -318,6 +334,7 @@ _LEAVING = (
         name="starts a thread",
         says="a task starts a thread that outlives it",
         **_all(ends=_RESULT),
+        interpreter=THREAD_STAYS,
         act=_until_released(harm.start_thread),
     ),
     Fault(name="opens a pool", says="a task opens a pool of its own", **_all(ends=_RESULT), act=_nested),
@@ -328,6 +345,7 @@ _ALONE = (
         name="Ctrl-C",
         says="SIGINT to the whole process group during a map",
         **_all(ends=Ends(KeyboardInterrupt)),
+        interpreter=TASK_STAYS,
     ),
     Fault(
         name="full shared memory",

@@ -16,6 +16,7 @@ from typing import Any
 from ..strategy import Counts, Isolation, Strategy
 
 __all__ = [
+    "APART",
     "FUNCTIONS",
     "OUTSIDE",
     "Multiplier",
@@ -30,9 +31,12 @@ __all__ = [
     "meet",
     "meet_awaiting",
     "nested",
+    "spin_gently",
 ]
 
 OUTSIDE = (Isolation.PROCESS, Isolation.REMOTE)
+APART = (*OUTSIDE, Isolation.INTERPRETER)
+"""Where nothing is shared: all that tasks get and give is sent."""
 
 
 class OwnError(Exception):
@@ -129,6 +133,12 @@ async def meet_awaiting(folder: str, workers: int, patience: float, ticket: int)
     return os.getpid(), threading.get_ident(), came >= needed
 
 
+def spin_gently(_item: int) -> None:
+    """Never ends, and an exception can be raised in it."""
+    while True:
+        time.sleep(0.001)
+
+
 def as_task(strategy: Strategy, fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The function as the strategy takes it: event loops want coroutine functions."""
     if not strategy.native_async:
@@ -155,6 +165,8 @@ def hung_task(strategy: Strategy, release: threading.Event) -> tuple[Callable[[A
         return for_ever, 0.05
     if strategy.isolation in OUTSIDE:
         return lambda _item: time.sleep(10**6), 0.5
+    if strategy.isolation is Isolation.INTERPRETER:
+        return spin_gently, 0.05
     if strategy.counts is Counts.ONE or strategy.inside:
         return double, 0.0
     return lambda _item: release.wait(), 0.05

@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ __all__ = [
     "end_session",
     "foreign",
     "in_session",
+    "lasting",
     "left",
     "leftovers",
     "memory_entries",
@@ -33,6 +34,8 @@ _HELPERS = re.compile(r"resource_tracker|forkserver")
 
 _SHARED = Path("/dev/shm")  # noqa: S108  # looked at, never written
 _POLL_SECONDS = 0.01
+_THREADS = 17
+"""Where proc(5) says how many threads a process has, among the fields after its name."""
 
 
 @contextlib.contextmanager
@@ -75,22 +78,27 @@ def state(folder: Path) -> set[str]:
 
 
 def remaining(before: set[str], folder: Path, patience: float, pids: Sequence[int] = ()) -> set[str]:
-    """What is there beyond ``before``, and which of ``pids`` live, and stays so for ``patience`` seconds.
+    """What is there beyond ``before``, and which of ``pids`` live, and stays so for ``patience`` seconds."""
 
-    A killed process takes a moment to go, and descriptors that only a reference cycle holds are closed when
-    Python collects it.
+    def look() -> set[str]:
+        found = _now(folder, pids) - before
+        memory = {name for name in found if name.startswith("memory ")}
+        return found - {name for name in memory if foreign(name.removeprefix("memory "))}
+
+    return lasting(look, patience)
+
+
+def lasting(look: Callable[[], set[str]], patience: float) -> set[str]:
+    """What ``look`` still finds after ``patience`` seconds; nothing as soon as it finds nothing.
+
+    A killed process and a released thread take a moment to go, and what only a reference cycle holds goes
+    when Python collects it.
     """
     end = time.monotonic() + patience
-    left = _now(folder, pids) - before
-    if left:
+    while (found := look()) and time.monotonic() < end:
         gc.collect()
-    while left and time.monotonic() < end:
         time.sleep(_POLL_SECONDS)
-        left = _now(folder, pids) - before
-        left -= {
-            name for name in left if name.startswith("memory ") and foreign(name.removeprefix("memory "))
-        }
-    return left
+    return found and found & look()  # what another program had for a moment is gone
 
 
 def _now(folder: Path, pids: Sequence[int]) -> set[str]:
@@ -128,7 +136,10 @@ class _Process(NamedTuple):
 
 def _process(pid: int) -> _Process | None:
     fields = (_read(Path(f"/proc/{pid}/stat")) or "").rpartition(")")[2].split()
-    return _Process(fields[0] in "ZX", int(fields[1]), int(fields[3])) if fields else None
+    if not fields:
+        return None
+    ended = fields[0] in "ZX" and int(fields[_THREADS]) <= 1  # its first thread may end before the others
+    return _Process(ended, int(fields[1]), int(fields[3]))
 
 
 def runs(pid: int) -> bool:

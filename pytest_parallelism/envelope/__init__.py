@@ -14,8 +14,10 @@ function of a test file works, and its exception classes come back as the very c
 from __future__ import annotations
 
 from ._drag import drag
+from ._ending import RunningTasks
 from ._errors import Caught, Failure, RemoteTraceback, attempt, catch, release, task_error
 from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox
+from ._interpreter import run_ending, start_interpreter
 from ._meeting import Seen, rendezvous
 from ._serve import serve
 from ._settings import WorkerSettings, worker_settings
@@ -43,6 +45,7 @@ __all__ = [
     "Outbox",
     "Outcome",
     "RemoteTraceback",
+    "RunningTasks",
     "Seen",
     "Telling",
     "Trying",
@@ -60,8 +63,10 @@ __all__ = [
     "release",
     "rendezvous",
     "run",
+    "run_ending",
     "serve",
     "shipped",
+    "start_interpreter",
     "start_worker",
     "task_error",
     "unpack",

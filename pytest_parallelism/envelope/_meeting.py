@@ -37,18 +37,20 @@ def rendezvous(
     timeout: float,
     noun: str = "workers",
     processes: bool = True,
+    by_files: bool | None = None,
     initializer: Initializer | None = None,
 ) -> tuple[Seen, ...]:
     """Proves that ``workers`` workers run at once, and says which.
 
     ``run_all(fn, tickets)`` runs ``fn`` of every ticket, one ticket a worker (a pool's ``map`` with
     ``chunk_size=1``). ``timeout``: seconds in which they must meet. ``processes``: each must be a process
-    other than this one; otherwise a thread other than this one. ``initializer``: called by each of them
+    other than this one; otherwise a thread other than this one. ``by_files``: they share no objects, and meet
+    in a temporary folder (by default, processes do). ``initializer``: called by each of them
     when it comes. Raises `WorkersMissing`, and what the initializer raises.
     """
     with contextlib.ExitStack() as stack:
         meet: Callable[[int], Seen]
-        if processes:
+        if processes if by_files is None else by_files:
             folder = tempfile.mkdtemp(prefix="pytest-parallelism-")
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             meet = functools.partial(_meet_in_folder, folder, workers, timeout, initializer)

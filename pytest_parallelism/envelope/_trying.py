@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import time
 from collections.abc import Callable
@@ -57,7 +56,9 @@ class Trying(Wrapper):
         """The result or an `Outcome`; a coroutine of it where the function is a coroutine function."""
         if self._async:
             return self._awaited(item)
-        for attempt in itertools.count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 return _answer(self.fn(item), attempt)
             except _FAILURES as exc:
@@ -68,7 +69,9 @@ class Trying(Wrapper):
     async def _awaited(self, item: Any) -> Any:
         import asyncio  # heavy, and most workers need none
 
-        for attempt in itertools.count(1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 return _answer(await self.fn(item), attempt)
             except _FAILURES as exc:

@@ -196,7 +196,7 @@ class Parallel:
         return tuple(m for m in found if sys.modules.get(m.__name__) is m)
 
     def _warn_of_weight(self, functions: Sequence[Callable[..., Any]]) -> None:
-        if self._point.strategy.isolation not in (Isolation.PROCESS, Isolation.REMOTE):
+        if self._point.strategy.isolation in (Isolation.NONE, Isolation.THREAD):
             return
         found = [envelope.drag(fn, self._by_value()) for fn in functions]
         for sentence in dict.fromkeys(s for s in found if s):

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from ..envelope import Calling, adapted
 from ..errors import PoolError
 from ..strategy import Chunk
-from ..workers import adopting
+from ..workers import adopting, in_slices
 from ._chunks import ChunkRule, Deadline, auto_chunk, chunked
 
 __all__ = ["Closable", "ExecutorPool", "Send", "Sending", "UserExecutor", "opened"]
@@ -159,13 +159,22 @@ class InOrder:
     def next(self, seconds: float | None) -> tuple[int, Any]:
         """The next answer; raises what its future raises, or TimeoutError after ``seconds``."""
         start, future = self._futures[0]
-        answer = future.result(seconds)
+        answer = in_slices(partial(_result, future), seconds, FutureTimeoutError)
         self._futures.popleft()
         return start, answer
 
     def futures(self) -> Iterable[Future[Any]]:
         """Those whose answers were not taken."""
         return [future for _, future in self._futures]
+
+
+def _result(future: Future[Any], seconds: float) -> Any:
+    try:
+        return future.result(seconds)
+    except FutureTimeoutError as exc:
+        if future.done() and future.exception() is exc:
+            raise PoolError(f"the pool failed with {exc!r}") from exc  # it is not that we waited too long
+        raise
 
 
 class AsCompleted:
@@ -186,10 +195,13 @@ class AsCompleted:
     def next(self, seconds: float | None) -> tuple[int, Any]:
         """See `InOrder.next`."""
         try:
-            future = self._done.get(timeout=seconds)
+            future = in_slices(self._take, seconds, Empty)
         except Empty:
             raise FutureTimeoutError from None
         return self._starts.pop(future), future.result()
+
+    def _take(self, seconds: float) -> Future[Any]:
+        return self._done.get(timeout=seconds)
 
     def futures(self) -> Iterable[Future[Any]]:
         """See `InOrder.futures`."""

@@ -77,7 +77,7 @@ class Lasting:
 
         if _multiprocessing_helpers.mp is None:
             raise PoolError(
-                "joblib works in serial mode only here, since it could make no semaphore when it was imported: "
+                "joblib works in serial mode only, since it could make no semaphore when it was imported: "
                 "see the warning that it gave then, and whether /dev/shm is full"
             )
         base = getattr(_parallel_backends, cls.base)
@@ -296,12 +296,13 @@ class LastingLoky(Lasting):
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
-        processes = self.processes
         try:
             yield
+            return
         except BrokenExecutor as exc:
-            self.fault = self.fault or lost(processes)
-            raise self.fault from exc
+            exc.__traceback__ = None  # loky keeps the error, and so our frames, and by these its queues
+            fault = self.fault = self.fault or lost(self.processes)
+        raise fault
 
     def stop(self, *, kill: bool) -> None:
         """See `Lasting`."""

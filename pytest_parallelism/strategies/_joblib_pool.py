@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from ..envelope import Failure, adapted, attempt, rendezvous
+from ..envelope import Failure, RunningTasks, adapted, attempt, rendezvous
 from ..envelope._shipping import Answer, Shipping, open_answer, perform
 from ..errors import PoolError
 from ..strategy import StrategyOptions
@@ -18,7 +18,6 @@ from ..workers import lost
 from ._chunks import Deadline, chunked
 from ._executors import ExecutorPool, Send
 from ._joblib import Lasting, LastingLoky, LastingMultiprocessing, LastingThreading
-from ._threads import RunningTasks
 
 __all__ = ["LokyPool", "MultiprocessingPool", "ThreadingPool"]
 

@@ -53,7 +53,7 @@ class ManagerCrew(QueueCrew):
                 self.watch(process)
         return ManagerDesk(slots, manager)
 
-    def loss(self, ended: Sequence[BaseProcess]) -> WorkerLost:
+    def lost(self, ended: Sequence[BaseProcess]) -> WorkerLost:
         """See `QueueCrew`; without the manager, the workers end too."""
         process = getattr(self._manager, "_process", None)
         if process is not None:
@@ -61,7 +61,7 @@ class ManagerCrew(QueueCrew):
                 process.join(_GONE_SECONDS)
             if process.exitcode is not None:
                 return WorkerLost(f"the manager process {process.pid} {fate(process.exitcode)}")
-        return super().loss([one for one in ended if one is not process])
+        return super().lost([one for one in ended if one is not process])
 
     def kill(self) -> None:
         """See `QueueCrew`."""

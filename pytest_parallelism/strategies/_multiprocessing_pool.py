@@ -22,7 +22,7 @@ from ..envelope._shipping import (
     start_pool_worker,
 )
 from ..strategy import Chunk, StrategyOptions
-from ..workers import hidden_main, quiet_fork
+from ..workers import hidden_main, in_slices, quiet_fork
 from ._chunks import Deadline, chunked
 from ._executors import ExecutorPool, Send
 from ._watch import Watch, ended, in_main, taken_over
@@ -195,7 +195,6 @@ class MultiprocessingPool(ExecutorPool):
         pool, self._pool = self._pool, None
         if pool is not None and self._watch is not None:
             self._watch.stop()
-            pool._cache.clear()  # or its end would wait for answers that nobody wants
             ended(pool, self._watch.processes, kill=kill)
             self._watch.join()
             self._watch = None  # processes hold their queues, whose semaphores stay as long
@@ -296,9 +295,12 @@ class Stream(Job):
         except Exception as exc:  # noqa: BLE001  # it would end the thread
             self.fail(exc)
 
+    def _take(self, seconds: float) -> tuple[int, Any]:
+        return self._came.get(timeout=seconds)
+
     def _next(self, deadline: Deadline) -> tuple[int, Any]:
         try:
-            start, answer = self._came.get(timeout=deadline.left())
+            start, answer = in_slices(self._take, deadline.left(), Empty)
         except Empty:
             raise self._pool.expire(deadline) from None
         if start < 0:

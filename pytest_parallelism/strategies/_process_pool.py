@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, InvalidStateError, ProcessPoolExecutor
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -19,6 +21,23 @@ from ._watch import Watch, in_main
 __all__ = ["ProcessesPool"]
 
 _CLOSE_SECONDS = 1.0
+
+
+class _Executor(ProcessPoolExecutor):
+    """The executor of Python before 3.12, whose thread died of a lost worker where a future was cancelled."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = super().submit(fn, *args, **kwargs)
+        future.__class__ = _Failing
+        return future
+
+
+class _Failing(Future[Any]):
+    """Can be told an error also when it was cancelled."""
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        with contextlib.suppress(InvalidStateError):
+            super().set_exception(exception)
 
 
 class ProcessesPool(ExecutorPool):
@@ -44,7 +63,8 @@ class ProcessesPool(ExecutorPool):
 
     def _made(self, initargs: tuple[Any, ...]) -> Any:
         context = multiprocessing.get_context(self._method)
-        return ProcessPoolExecutor(self.workers, context, start_worker, initargs)
+        make = ProcessPoolExecutor if sys.version_info >= (3, 12) else _Executor
+        return make(self.workers, context, start_worker, initargs)
 
     def pids(self) -> Sequence[int]:
         """See `HasPids`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import multiprocessing
 import os
 import select
@@ -18,8 +17,8 @@ from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox
 from ..envelope._queues import Queues, Socket, serve_queues
 from ..errors import PoolError, WorkerLost
 from ..strategy import Chunk, StrategyOptions
-from ..workers import Crew, Job, OutOfTime, hidden_main, lost, quiet_fork
-from ..workers.worker import Worker, _end_of
+from ..workers import Crew, Job, OutOfTime, end_of, hidden_main, in_slices, lost, quiet_fork
+from ..workers.worker import Worker
 from ._crew_pool import CrewPool
 
 __all__ = ["Desk", "QueueCrew", "QueuePool", "SocketDesk"]
@@ -200,7 +199,7 @@ class QueueCrew(Crew):
         super().__init__([workers], method)
         self._desk: Desk | None = None
         self._members: list[BaseProcess] = []
-        self._ends: dict[int, tuple[BaseProcess, bool]] = {}
+        self._watched: dict[int, tuple[BaseProcess, bool]] = {}
 
     def pids(self) -> list[int]:
         """See `Crew`."""
@@ -242,22 +241,27 @@ class QueueCrew(Crew):
         super().kill()
         if self._desk:
             self._desk.close()
-        for fd, (_, owned) in self._ends.items():
+        for fd, (_, owned) in self._watched.items():
             if owned:
                 os.close(fd)
-        self._ends.clear()
+        self._watched.clear()
         self._members.clear()
 
-    def loss(self, ended: Sequence[BaseProcess]) -> WorkerLost:
+    def loss(self, ended: Sequence[int]) -> WorkerLost:
+        """See `Crew`."""
+        return self.lost([self._watched[fd][0] for fd in ended])
+
+    def lost(self, ended: Sequence[BaseProcess]) -> WorkerLost:
         """What to raise when these have ended."""
         return lost(ended)
 
     def watch(self, process: BaseProcess) -> None:
         """From now on, its end is noticed, and it is ended with the others."""
         self._processes.append(process)
-        fd, owned = _end_of(process)
-        self._ends[fd] = process, owned
-        self._poll.register(fd, select.POLLIN)
+        fd, owned = end_of(process)
+        self._watched[fd] = process, owned
+        for poll in (self._poll, self._ends):
+            poll.register(fd, select.POLLIN)
 
     def _begun(self, process: BaseProcess) -> None:
         process.start()
@@ -272,10 +276,8 @@ class QueueCrew(Crew):
             self._poll.modify(cast("Desk", worker).fileno(), wanted)
 
     def _ready(self, seconds: float | None) -> list[Worker]:
-        events = dict(self._poll.poll(None if seconds is None else math.ceil(seconds * 1000)))
-        if not events:
-            raise OutOfTime
-        ended = [process for fd, (process, _) in self._ends.items() if fd in events]
+        events = dict(in_slices(self._polled, seconds, OutOfTime))
+        ended = [fd for fd in self._watched if fd in events]
         if ended:
             raise self.loss(ended)
         (worker,) = self.workers
@@ -287,5 +289,5 @@ class QueueCrew(Crew):
     def _received(self, worker: Worker) -> list[Frame]:
         frames = worker.receive()
         if worker.closed:
-            raise self.loss(self._processes)
+            raise self.lost(self._processes)
         return frames

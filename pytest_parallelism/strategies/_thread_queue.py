@@ -12,12 +12,12 @@ from concurrent.futures import Future, InvalidStateError
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from ..envelope import Failure, adapted, attempt, rendezvous
+from ..envelope import Failure, RunningTasks, adapted, attempt, rendezvous
 from ..errors import PoolError
 from ..strategy import Chunk, StrategyOptions
+from ..workers import in_slices
 from ._chunks import Deadline, one_by_one
 from ._executors import ExecutorPool, Send
-from ._threads import RunningTasks
 
 __all__ = ["ThreadQueuePool"]
 
@@ -219,7 +219,7 @@ class _Stream:
         """The next chunk's number and answer. Raises Empty when the time is over."""
         wanted = self._order.popleft() if self._order is not None else None
         while wanted is None or wanted not in self._early:
-            start, answer = self._came.get(timeout=deadline.left())
+            start, answer = in_slices(self._take, deadline.left(), Empty)
             if isinstance(answer, BaseException):
                 raise answer
             if wanted is None or wanted == start:
@@ -229,6 +229,9 @@ class _Stream:
             start, answer = wanted, self._early.pop(wanted)
         self.drawn -= 1
         return start, answer
+
+    def _take(self, seconds: float) -> tuple[int, Any]:
+        return self._came.get(timeout=seconds)
 
     def pending(self) -> int:
         """Chunks that threads have not answered."""

@@ -3,103 +3,23 @@
 from __future__ import annotations
 
 import concurrent.futures.thread
-import contextlib
-import ctypes
 import itertools
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..envelope import Failure, attempt, rendezvous
+from ..envelope import Failure, RunningTasks, attempt, rendezvous
 from ..strategy import StrategyOptions
 from ..workers import bounded
-from ._chunks import Deadline, one_by_one
+from ._chunks import ChunkRule, Deadline, one_by_one
 from ._executors import ExecutorPool, Send
 
-__all__ = ["RunningTasks", "ThreadsPool"]
+__all__ = ["ThreadsPool"]
 
 _JOIN_SECONDS = 0.5
 _numbers = itertools.count()
-
-
-class _Ended(BaseException):
-    """Raised inside a task that must end; no ``except Exception`` of a user catches it."""
-
-
-class RunningTasks:
-    """The threads that run a task at this moment, and how to end their tasks.
-
-    Python raises an exception in another thread between two of its bytecodes, at a time of its own choice
-    (``PyThreadState_SetAsyncExc``, Python/C API). So a thread that leaves its task says so first, waits
-    while somebody strikes, and drops what did not reach it: an idle thread is never hit.
-    """
-
-    def __init__(self) -> None:
-        self._running: set[int] = set()
-        self._struck: set[int] = set()
-        self._striking = False
-        self._over = False
-
-    @contextlib.contextmanager
-    def here(self) -> Iterator[None]:
-        """While this thread runs a task; after `end`, none begins."""
-        thread = threading.get_ident()
-        self._running.add(thread)
-        try:
-            if self._over:
-                raise _Ended
-            yield
-        finally:
-            self._running.discard(thread)
-            if self._over:
-                self._drop(thread)
-
-    def end(self) -> None:
-        """Raises in every thread that runs a task, once a task."""
-        self._over = self._striking = True
-        try:
-            for thread in tuple(self._running):
-                self._running.discard(thread)
-                self._struck.add(thread)
-                _raise_in(thread, _Ended)
-        finally:
-            self._striking = False
-
-    def spare(self) -> None:
-        """Takes back what has not reached its thread, where that harms others.
-
-        A pending exception keeps the whole interpreter's ``eval_breaker`` set before Python 3.13, and under
-        a trace function Python 3.11 then never leaves the first bytecode of a function (our measurement).
-        """
-        if sys.version_info[:2] == (3, 11):
-            for thread in tuple(self._struck):
-                _raise_in(thread, None)
-            _raise_here()
-
-    def _drop(self, thread: int) -> None:
-        while self._striking:
-            time.sleep(0.0001)
-        if thread in self._struck:
-            self._struck.discard(thread)
-            _raise_in(thread, None)
-            _raise_here()
-
-
-def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
-    # Without a type, it takes back what was not raised yet.
-    what = None if kind is None else ctypes.py_object(kind)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
-
-
-def _raise_here() -> None:
-    # Only an exception that arrives resets ``eval_breaker``; one that is taken back leaves it set.
-    with contextlib.suppress(_Ended):
-        _raise_in(threading.get_ident(), _Ended)
-        while True:
-            time.sleep(0)
 
 
 class ThreadsPool(ExecutorPool):
@@ -110,14 +30,17 @@ class ThreadsPool(ExecutorPool):
     for it.
     """
 
-    chunk_rule = staticmethod(one_by_one)
+    chunk_rule: ChunkRule = staticmethod(one_by_one)
 
     def __init__(self, workers: int, name: str, options: StrategyOptions) -> None:
         super().__init__(workers)
         self._options = options
         self._prefix = f"{name}-{next(_numbers)}"
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix=self._prefix)
+        self._executor = self._made(self._prefix)
         self._tasks = RunningTasks()
+
+    def _made(self, prefix: str) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.workers, thread_name_prefix=prefix)
 
     def sender(self, fn: Callable[[Any], Any]) -> Send:
         """See `Sending`."""
@@ -163,13 +86,16 @@ class ThreadsPool(ExecutorPool):
     def kill(self) -> None:
         """Ends the tasks that run, and waits half a second for the threads at most; the second time not."""
         self._executor.shutdown(wait=False, cancel_futures=True)
-        self._tasks.end()
+        self._end_tasks()
         end = time.monotonic() + (0 if self.ended else _JOIN_SECONDS)
         for thread in self._alive():
             thread.join(max(0.0, end - time.monotonic()))
         self._tasks.spare()
         for thread in self._alive():
             _forget(thread)
+
+    def _end_tasks(self) -> None:
+        self._tasks.end()
 
     def _attempt(self, fn: Callable[[Any], Any], chunk: Sequence[Any]) -> tuple[list[Any], Failure | None]:
         with self._tasks.here():

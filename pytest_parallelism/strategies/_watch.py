@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ..workers import bounded, end, lost
+from ..workers import bounded, end, end_of, kill_group, lost
 
 __all__ = ["Watch", "ended", "in_main", "taken_over"]
 
@@ -41,7 +40,7 @@ class Watch:
         self.processes = tuple(processes)
         self._fail = fail
         self._may_leave = may_leave
-        ends = [(*_end_of(process), process) for process in self.processes]
+        ends = [(*end_of(process), process) for process in self.processes]
         self._left = {descriptor: process for descriptor, _, process in ends}
         self._ours = [descriptor for descriptor, ours, _ in ends if ours]
         self._fallen = False
@@ -51,10 +50,8 @@ class Watch:
 
     def fallen(self) -> bool:
         """Whether a process has ended before `stop`, at this moment too; ``fail`` has been called then."""
-        limit = time.monotonic() + _JOIN_SECONDS
-        while not self._fallen and wait(left := list(self._left), 0) and time.monotonic() < limit:
-            while left == list(self._left) and time.monotonic() < limit:
-                time.sleep(0.0005)  # the thread has not noticed it yet
+        while not self._fallen and self._thread.is_alive() and wait(list(self._left), 0):
+            time.sleep(0.0005)  # the thread has not noticed it yet
         return self._fallen
 
     def stop(self) -> None:
@@ -70,7 +67,7 @@ class Watch:
             ready = [descriptor for descriptor in wait(list(self._left)) if isinstance(descriptor, int)]
             gone = [self._left[descriptor] for descriptor in ready]
             for process in gone:
-                _kill_group(process.pid or 0)
+                kill_group(process.pid or 0)
             self._tell(gone)
             for descriptor in ready:
                 del self._left[descriptor]
@@ -81,29 +78,11 @@ class Watch:
         if self._fallen or self._stopped:
             return
         if self._fail or self._may_leave:
-            for process in gone:
-                process.join(_JOIN_SECONDS)  # its exit code may come a moment later
+            error = lost(gone)  # which waits for their exit codes
             gone = [process for process in gone if process.exitcode != 0 or not self._may_leave]
-        self._fallen = bool(gone) and not self._stopped
-        if self._fallen and self._fail:
-            self._fail(lost(gone))
-
-
-def _end_of(process: BaseProcess) -> tuple[int, bool]:
-    """A descriptor that becomes readable when the process has ended, and whether we must close it.
-
-    multiprocessing's sentinel is a pipe that the children of a task hold open too.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            return os.pidfd_open(process.pid or 0), True
-    return int(process.sentinel), False
-
-
-def _kill_group(leader: int) -> None:
-    if sys.platform != "win32" and leader and leader != os.getpgrp():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)
+            if gone and not self._stopped and self._fail:
+                self._fail(error)
+        self._fallen = bool(gone) and not self._stopped  # last: who sees it relies on what ``fail`` did
 
 
 def taken_over(pool: Any) -> tuple[BaseProcess, ...]:
@@ -124,19 +103,51 @@ class _Worker:
 
 def ended(pool: Any, processes: Sequence[BaseProcess], *, kill: bool) -> None:
     """Ends the workers that were `taken_over`, and the pool's threads; kills the workers if it must."""
+    pool._cache.clear()  # or its end would wait for answers that nobody wants
+    finished = not kill and bounded(partial(_finish, pool), _JOIN_SECONDS)
+    end(processes)  # and what tasks left behind
+    if not finished:
+        _cut_off(pool)
+        bounded(pool.terminate)
 
-    def finish() -> None:
-        pool.close()
-        pool.join()
 
-    if not kill and bounded(finish, _JOIN_SECONDS):
-        end(processes)  # what tasks left behind
-        return
-    end(processes)
-    for lock in (pool._inqueue._rlock, pool._outqueue._wlock):
-        with contextlib.suppress(ValueError, AssertionError):
-            lock.release()  # a killed worker may have held it
-    bounded(pool.terminate)
+def _finish(pool: Any) -> None:
+    pool.close()
+    pool.join()
+
+
+def _cut_off(pool: Any) -> None:
+    """Lets the pool's threads end, whatever its killed workers have left: held locks, halves of messages.
+
+    From now on they read and write alone, so they need no lock; and each finds the end of its pipe, since
+    nobody is left at the other side.
+    """
+    tasks, answers = pool._inqueue, pool._outqueue
+    tasks._reader.close()
+    tasks._reader = _Nothing()
+    tasks._rlock = threading.Lock()
+    answers.put = _LastWord(answers._writer)
+
+
+class _Nothing:
+    """Stands for the end of a pipe that is closed."""
+
+    def poll(self) -> bool:
+        """Whether something is there."""
+        return False
+
+
+class _LastWord:
+    """Says the word by which a thread ends, and closes the pipe, should it stand behind half a message."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+        self._lock = threading.Lock()
+
+    def __call__(self, word: None) -> None:
+        with self._lock, contextlib.suppress(OSError):  # it was said
+            self._writer.send(word)
+            self._writer.close()
 
 
 def in_main() -> bool:

@@ -20,7 +20,7 @@ def _open(workers: int, options: StrategyOptions) -> AbstractContextManager[Pool
 
 
 def _available(_workers: int) -> str | None:
-    if sys.version_info < (3, 14):
+    if sys.hexversion < 0x030E0000:  # mypy reads sys.version_info as that of Python 3.10
         return "interpreters needs Python 3.14 or newer: use threads or processes"
     return None
 

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from .crew import Crew, Feed, OutOfTime
-from .reaping import Started, adopting, bounded, descendants, end, fate, hidden_main, lost, quiet_fork
+from .reaping import (
+    Started,
+    adopting,
+    bounded,
+    descendants,
+    end,
+    end_of,
+    fate,
+    hidden_main,
+    kill_group,
+    lost,
+    quiet_fork,
+)
+from .waiting import in_slices
 from .worker import Job
 
 __all__ = [
@@ -16,8 +29,11 @@ __all__ = [
     "bounded",
     "descendants",
     "end",
+    "end_of",
     "fate",
     "hidden_main",
+    "in_slices",
+    "kill_group",
     "lost",
     "quiet_fork",
 ]

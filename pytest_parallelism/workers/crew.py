@@ -13,8 +13,9 @@ from multiprocessing.util import Finalize
 from typing import Protocol
 
 from ..envelope import READY, Frame, unpack
-from ..errors import WorkersMissing
+from ..errors import WorkerLost, WorkersMissing
 from .reaping import end, hidden_main, lost, quiet_fork
+from .waiting import in_slices
 from .worker import Job, Worker
 
 __all__ = ["Crew", "Feed", "OutOfTime"]
@@ -54,6 +55,7 @@ class Crew:
         self._method = method
         self._finalizer: Finalize | None = None
         self._poll = select.poll()
+        self._ends = select.poll()
         self._by_fd: dict[int, Worker] = {}
         self._tags = 0
         self._missing: dict[Worker, int] = {}
@@ -104,6 +106,8 @@ class Crew:
         another one of the same thread is suspended. Raises `WorkerLost`, and `OutOfTime` when the feed's
         patience is over.
         """
+        if gone := self._ends.poll(0):  # between two exchanges nobody waits
+            raise self.loss([fd for fd, _ in gone])
         came: deque[tuple[int, Bytes]] = deque()
         tags: set[int] = set()
         if wake is not None:
@@ -134,6 +138,10 @@ class Crew:
         """Seconds that workers had something to do, summed over all of them."""
         return sum(worker.busy_seconds() for worker in self.workers)
 
+    def loss(self, ended: Sequence[int]) -> WorkerLost:
+        """What to raise when the processes with these ends have ended."""
+        return lost(self._by_fd[fd].process for fd in ended)
+
     def close(self) -> None:
         """Ends the workers: those that are idle by themselves, the others at once."""
         if not self.busy():
@@ -159,6 +167,7 @@ class Crew:
         for fd in (worker.line.fileno(), worker.end_fd):
             self._by_fd[fd] = worker
             self._poll.register(fd, select.POLLIN)
+        self._ends.register(worker.end_fd, select.POLLIN)
 
     def _fill(self, feed: Feed, came: Came, tags: set[int], ahead: bool) -> None:
         """Gives every worker what it has room for: first what can begin now, then what may wait there."""
@@ -202,26 +211,30 @@ class Crew:
 
     def _ready(self, seconds: float | None) -> list[Worker]:
         """Workers from which something has come. Raises `WorkerLost`, and `OutOfTime` after ``seconds``."""
-        events = self._poll.poll(None if seconds is None else math.ceil(seconds * 1000))
-        if not events:
-            raise OutOfTime
+        events = in_slices(self._polled, seconds, OutOfTime)
         ready: list[Worker] = []
-        ended: list[Worker] = []
+        ended: list[int] = []
         for fd, event in events:
             worker = self._by_fd.get(fd)
             if worker is None:
                 continue  # the feed has more
             if fd == worker.end_fd:
-                ended.append(worker)
+                ended.append(fd)
                 continue
             if event & select.POLLOUT:
                 self._send(worker)
             if event & ~select.POLLOUT:
                 ready.append(worker)
         # What a worker said before its end is heard first.
-        if any(worker.closed or worker not in ready for worker in ended):
-            raise lost(worker.process for worker in ended)
+        if any(self._by_fd[fd].closed or self._by_fd[fd] not in ready for fd in ended):
+            raise self.loss(ended)
         return ready
+
+    def _polled(self, seconds: float) -> list[tuple[int, int]]:
+        events = self._poll.poll(math.ceil(seconds * 1000))
+        if not events:
+            raise OutOfTime
+        return events
 
     def _received(self, worker: Worker) -> list[Frame]:
         frames = worker.receive()

@@ -23,14 +23,16 @@ __all__ = [
     "bounded",
     "descendants",
     "end",
+    "end_of",
     "fate",
     "hidden_main",
+    "kill_group",
     "lost",
     "quiet_fork",
 ]
 
 _END_SECONDS = 5.0
-_FATE_SECONDS = 0.5
+_FATE_SECONDS = 2.0
 
 
 @contextlib.contextmanager
@@ -86,7 +88,7 @@ def end(processes: Iterable[BaseProcess]) -> None:
     groups = [process.pid for process in targets if process.pid]
     victims = [pid for process in targets if process.is_alive() for pid in _with_descendants(process)]
     for group in groups:
-        _kill_group(group)
+        kill_group(group)
     for pid in victims:
         _kill(pid)
     for process in targets:
@@ -100,8 +102,20 @@ def _with_descendants(process: BaseProcess) -> list[int]:
     return [pid, *descendants(pid)]
 
 
-def _kill_group(group: int) -> None:
-    if sys.platform != "win32" and group != os.getpgrp():
+def end_of(process: BaseProcess) -> tuple[int, bool]:
+    """A descriptor that becomes readable when the process has ended, and whether the caller must close it.
+
+    multiprocessing's sentinel is a pipe that the children of a task hold open too, and workers forked later.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return os.pidfd_open(process.pid or 0), True
+    return int(process.sentinel), False
+
+
+def kill_group(group: int) -> None:
+    """Kills a process group that is not ours."""
+    if sys.platform != "win32" and group and group != os.getpgrp():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import select
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.context import BaseContext
@@ -14,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox, serve
+from .reaping import end_of
 
 __all__ = ["Job", "Worker"]
 
@@ -67,7 +67,7 @@ class Worker:
                 target=serve, args=(theirs, inherited, *how), daemon=False
             )
             self.process.start()
-        self.end_fd, self._owns = _end_of(self.process)
+        self.end_fd, self._owns = end_of(self.process)
 
     @property
     def pid(self) -> int:
@@ -134,14 +134,3 @@ class Worker:
         if self._owns:
             self._owns = False
             os.close(self.end_fd)
-
-
-def _end_of(process: BaseProcess) -> tuple[int, bool]:
-    """A descriptor that becomes readable when the process has ended, and whether we must close it.
-
-    multiprocessing's sentinel is a pipe that the children of a task hold open too.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            return os.pidfd_open(process.pid or 0), True
-    return int(process.sentinel), False

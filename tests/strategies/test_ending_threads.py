@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pytest_parallelism.envelope import RunningTasks
 from pytest_parallelism.errors import TaskTimeout
 from pytest_parallelism.registry import load
-from pytest_parallelism.strategies._threads import RunningTasks
 from pytest_parallelism.strategy import StrategyOptions
 
 OPTIONS = StrategyOptions()

@@ -121,8 +121,8 @@ def test_collected_errors_know_their_items(pool: WorkPool, ordered: bool) -> Non
     how: dict[str, Any] = {"on_error": "collect", "ordered": ordered, "async_fn": odd_fails_async}
     for found in (pool.map(odd_fails, range(9), **how), list(pool.imap(odd_fails, range(9), **how))):
         errors = [result for result in found if isinstance(result, KeyError)]
-        assert sorted(error.item_index for error in errors) == [1, 3, 5, 7]  # type: ignore[attr-defined]  # ours
-        assert all(error.item_index == error.args[0] for error in errors)  # type: ignore[attr-defined]  # ours
+        assert sorted(error.item_index for error in errors) == [1, 3, 5, 7]  # type: ignore[attr-defined]  # the pool puts it on each error
+        assert all(error.item_index == error.args[0] for error in errors)  # type: ignore[attr-defined]  # the pool puts it on each error
         assert sorted(result for result in found if isinstance(result, int)) == [0, 2, 4, 6, 8]
 
 
