@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
+from .envelope import raise_in, take_back
 from .errors import TaskTimeout
 
 __all__ = ["limit"]
+
+_AGAIN_SECONDS = 0.0005
+_CONTEXTS = (__file__, contextlib.__file__)
 
 
 class _Expired(BaseException):  # a BaseException, or tasks that catch errors would swallow it
@@ -50,12 +53,19 @@ def _timer_is_free() -> bool:
     )
 
 
+def _entering_or_leaving(frame: FrameType | None) -> bool:
+    """Whether the thread is between the block and our ``try``, where nothing would catch the exception."""
+    return frame is not None and frame.f_code.co_filename in _CONTEXTS
+
+
 @contextlib.contextmanager
 def _by_signal(seconds: float) -> Iterator[None]:
     inside = True
 
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        if inside:
+    def ring(_number: int, frame: FrameType | None) -> None:
+        if inside and _entering_or_leaving(frame):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        elif inside:
             raise _Expired
 
     signal.signal(signal.SIGALRM, ring)
@@ -72,15 +82,16 @@ def _by_signal(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _by_thread(seconds: float) -> Iterator[None]:
-    inside = True
+    inside, rung = True, False
     lock = threading.Lock()
-    thread = ctypes.c_ulong(threading.get_ident())
-    set_error = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    thread = threading.get_ident()
 
     def ring() -> None:
+        nonlocal rung
         with lock:
             if inside:
-                set_error(thread, ctypes.py_object(_Expired))
+                rung = True
+                raise_in(thread, _Expired)
 
     timer = threading.Timer(seconds, ring)
     timer.daemon = True
@@ -93,5 +104,6 @@ def _by_thread(seconds: float) -> Iterator[None]:
                 inside = False
     finally:
         timer.cancel()
-        set_error(thread, None)  # one that is set and has not come yet
+        if rung:
+            take_back(_Expired)
         timer.join()

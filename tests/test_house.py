@@ -43,7 +43,7 @@ ARROWS = {
     "registry": "errors strategy strategies",
     "workpool": "errors division envelope strategy",
     "workload": "errors measurement envelope equality strategy workpool",
-    "alarm": "errors",
+    "alarm": "errors envelope",
     "quiet": "",
     "rounds": "errors measurement alarm quiet strategy workpool workload resources",
     "inference": "errors measurement",

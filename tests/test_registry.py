@@ -155,6 +155,6 @@ def test_a_start_method_that_the_platform_lacks_is_an_obstacle(monkeypatch: pyte
     only_spawn: Any = lambda: ["spawn"]  # noqa: E731  # one line says it
     monkeypatch.setattr(multiprocessing, "get_all_start_methods", only_spawn)
     assert KNOWN["processes-fork"].obstacle(2) == (
-        f"processes-fork: {sys.platform} has no start method fork; use processes"
+        f"processes-fork: {sys.platform} has no start method fork; use processes-spawn"
     )
     assert KNOWN["processes-spawn"].obstacle(2) is None

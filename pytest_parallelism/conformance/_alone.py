@@ -26,7 +26,11 @@ __all__ = ["ALONE", "full_memory_wrapper", "large_items"]
 
 _POLL_SECONDS = 0.01
 _LARGE = 1 << 20
-_CALL = "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))()"
+_CALL = (
+    "import pickle, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "pickle.load(open(sys.argv[1], 'rb'))()"
+)
+"""Shells let programs in the background ignore SIGINT, and what these start too."""
 _FULL = "mount -t tmpfs -o size=4k full /dev/shm && head -c 4096 /dev/zero > /dev/shm/full"
 _NO_GROWTH = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (16, 16)); "
 """No file may grow beyond 16 bytes, those in shared memory included; a semaphore takes 32 (sem_open(3))."""

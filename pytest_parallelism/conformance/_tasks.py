@@ -39,6 +39,9 @@ APART = (*OUTSIDE, Isolation.INTERPRETER)
 """Where nothing is shared: all that tasks get and give is sent."""
 
 
+_ENDED = "ended-"
+
+
 class OwnError(Exception):
     """An exception that pickle alone cannot carry: its class wants other arguments than it keeps."""
 
@@ -123,14 +126,22 @@ def meet(folder: str, workers: int, patience: float, ticket: int) -> tuple[int, 
 
 
 async def meet_awaiting(folder: str, workers: int, patience: float, ticket: int) -> tuple[int, int, bool]:
-    """`meet` for event loops."""
+    """`meet` for event loops, where one too many is told by how many have begun and not ended."""
     Path(folder, str(ticket)).touch()
     needed = (ticket // workers + 1) * workers
     end = time.monotonic() + patience
-    while (came := len(os.listdir(folder))) < needed and time.monotonic() < end:  # noqa: PTH208  # polled: no object an entry
+    while (came := len(_begun_and_ended(folder)[0])) < needed and time.monotonic() < end:
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.03)
-    return os.getpid(), threading.get_ident(), came >= needed
+    begun, ended = _begun_and_ended(folder)
+    Path(folder, f"{_ENDED}{ticket}").touch()
+    return os.getpid(), threading.get_ident(), came >= needed and len(begun) - len(ended) <= workers
+
+
+def _begun_and_ended(folder: str) -> tuple[list[str], list[str]]:
+    names = os.listdir(folder)  # noqa: PTH208  # polled: no object an entry
+    ended = [name for name in names if name.startswith(_ENDED)]
+    return [name for name in names if not name.startswith(_ENDED)], ended
 
 
 def spin_gently(_item: int) -> None:

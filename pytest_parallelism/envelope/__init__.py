@@ -14,7 +14,7 @@ function of a test file works, and its exception classes come back as the very c
 from __future__ import annotations
 
 from ._drag import drag
-from ._ending import RunningTasks
+from ._ending import RunningTasks, raise_in, take_back
 from ._errors import Caught, Failure, RemoteTraceback, attempt, catch, release, task_error
 from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox
 from ._interpreter import run_ending, start_interpreter
@@ -60,6 +60,7 @@ __all__ = [
     "named",
     "note",
     "pack",
+    "raise_in",
     "release",
     "rendezvous",
     "run",
@@ -68,6 +69,7 @@ __all__ = [
     "shipped",
     "start_interpreter",
     "start_worker",
+    "take_back",
     "task_error",
     "unpack",
     "worker_settings",

@@ -1,4 +1,4 @@
-"""Tasks in threads that must end although they do not want to."""
+"""Ends Python code from another thread, by an exception that Python raises in it when it likes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-__all__ = ["RunningTasks"]
+__all__ = ["RunningTasks", "raise_in", "take_back"]
 
 
 class _Ended(BaseException):
@@ -50,7 +50,7 @@ class RunningTasks:
             for thread in tuple(self._running):
                 self._running.discard(thread)
                 self._struck.add(thread)
-                _raise_in(thread, _Ended)
+                raise_in(thread, _Ended)
         finally:
             self._striking = False
 
@@ -62,29 +62,33 @@ class RunningTasks:
         """
         if sys.version_info[:2] == (3, 11):
             for thread in tuple(self._struck):
-                _raise_in(thread, None)
-            _raise_here()
+                raise_in(thread, None)
+            take_back(_Ended)
 
     def _drop(self, thread: int) -> None:
         while self._striking:
             time.sleep(0.0001)
         if thread in self._struck:
             self._struck.discard(thread)
-            _raise_in(thread, None)
-            _raise_here()
+            take_back(_Ended)
 
 
-def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+def raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    """Sets an exception for a thread (`threading.get_ident`), or takes back what was not raised yet."""
     import ctypes  # it takes 3 ms, and few tasks hang
 
-    # Without a type, it takes back what was not raised yet.
     what = None if kind is None else ctypes.py_object(kind)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
 
 
-def _raise_here() -> None:
-    # Only an exception that arrives resets ``eval_breaker``; one that is taken back leaves it set.
-    with contextlib.suppress(_Ended):
-        _raise_in(threading.get_ident(), _Ended)
+def take_back(kind: type[BaseException]) -> None:
+    """Takes back what was set for this thread and has not come; ``kind`` is what was set.
+
+    Only one that arrives resets ``eval_breaker``, so this raises and catches one more.
+    """
+    thread = threading.get_ident()
+    raise_in(thread, None)
+    with contextlib.suppress(kind):
+        raise_in(thread, kind)
         while True:
             time.sleep(0)

@@ -295,6 +295,7 @@ class _Dispatcher:
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._numbers = 0
         self._stopping = False
+        self._dry = False
         self._wake, self._bell = os.pipe()
         os.set_blocking(self._wake, False)
         self._thread = threading.Thread(target=self._run, daemon=True, name="processes-dispatch")
@@ -314,21 +315,22 @@ class _Dispatcher:
 
     def draw(self) -> Job | None:
         """See `Feed`."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._wake, 1 << 12)  # before all that a bell may stand for, so that none is missed
-        if self._stopping:
-            raise _Stop
+        self._hear()  # before all that a bell may stand for, so that none is missed
         while True:
             try:
                 job = self._jobs.get_nowait()
             except Empty:
+                self._dry = True
                 return None
             if self._futures[job.number].set_running_or_notify_cancel():
                 return job
             del self._futures[job.number]
 
     def patience(self) -> float | None:
-        """See `Feed`: those who wait have their own."""
+        """See `Feed`: those who wait have their own. Where all workers are full, nobody has drawn."""
+        if not self._dry:
+            self._hear()
+        self._dry = False
         return None
 
     def stop(self) -> None:
@@ -340,6 +342,12 @@ class _Dispatcher:
             self._fail(PoolError("the pool was closed"))
             os.close(self._wake)
             os.close(self._bell)
+
+    def _hear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 1 << 12)
+        if self._stopping:
+            raise _Stop
 
     def _run(self) -> None:
         try:

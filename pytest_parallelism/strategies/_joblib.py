@@ -21,7 +21,7 @@ from ..envelope._shipping import start_pool_worker
 from ..errors import PoolError
 from ..strategy import StrategyOptions
 from ..workers import bounded, end, hidden_main, lost, quiet_fork
-from ._watch import Watch, ended, in_main, taken_over
+from ._watch import Watch, ended, in_main, let_go, sender_ended, taken_over
 
 __all__ = ["Lasting", "LastingLoky", "LastingMultiprocessing", "LastingThreading"]
 
@@ -311,12 +311,17 @@ class LastingLoky(Lasting):
         executor, self.executor, self._workers = self.executor, None, None
         if executor is not None:
             # joblib before 1.5 does not wait for it, and its queue's semaphores stay as long as it runs.
-            feeder = getattr(getattr(executor, "_call_queue", None), "_thread", None)
+            queue = getattr(executor, "_call_queue", None)
+            answers = getattr(executor, "_result_queue", None)
             if kill:
                 end(processes)
-            bounded(lambda: executor.terminate(kill_workers=kill), _JOIN_SECONDS)
+            stopped = bounded(lambda: executor.terminate(kill_workers=kill), _JOIN_SECONDS)
             end(processes)  # what tasks left behind
-            _join([feeder] if feeder else [])
+            if answers is not None and not stopped:
+                let_go(answers._writer)  # its thread waits for the rest of what a killed worker said
+                bounded(lambda: executor.terminate(kill_workers=True), _JOIN_SECONDS)
+            if queue is not None:
+                sender_ended(queue)
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:

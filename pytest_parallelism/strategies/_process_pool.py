@@ -16,11 +16,12 @@ from ..strategy import StrategyOptions
 from ..workers import Started, bounded, end, hidden_main, lost, quiet_fork
 from ._chunks import Deadline
 from ._executors import ExecutorPool, Send
-from ._watch import Watch, in_main
+from ._watch import Watch, in_main, let_go, sender_ended
 
 __all__ = ["ProcessesPool"]
 
 _CLOSE_SECONDS = 1.0
+_STUCK_SECONDS = 0.5
 
 
 class _Executor(ProcessPoolExecutor):
@@ -60,6 +61,7 @@ class ProcessesPool(ExecutorPool):
         # A fork server outlives the parent as long as one of its workers does.
         tied = method != "forkserver" and in_main()
         self._executor = self._made((options.native_threads, tied, worker_settings()))
+        self._queues: Any = self._executor._call_queue, self._executor._result_queue
 
     def _made(self, initargs: tuple[Any, ...]) -> Any:
         context = multiprocessing.get_context(self._method)
@@ -124,6 +126,8 @@ class ProcessesPool(ExecutorPool):
         pids = {worker.pid for worker in seen}
         self._processes = [process for process in self._started.processes() if process.pid in pids]
         self._watch = Watch(self._processes, may_leave=self._may_leave)
+        if not self._may_leave:  # and no worker comes later
+            self._leave_to_workers()
 
     def close(self) -> None:
         """Lets the workers end; kills them where a failed map left one busy."""
@@ -136,14 +140,29 @@ class ProcessesPool(ExecutorPool):
     def kill(self) -> None:
         """Kills the workers and what they started."""
         end(self._processes or self._started.processes())
-        bounded(self._stop)
+        if not bounded(self._stop, _STUCK_SECONDS):
+            self._leave_to_workers()
+            bounded(self._stop)
         self._clear()
+
+    def _leave_to_workers(self) -> None:
+        """Lets go of our copies of their ends of the pipes.
+
+        The threads of the executor then find the end of a pipe when the workers have ended, whatever these
+        have left: items that nobody takes, half an answer.
+        """
+        if self._queues is not None:
+            calls, answers = self._queues
+            let_go(calls._reader)
+            let_go(answers._writer)
 
     def _clear(self) -> None:
         if self._watch is not None:
             self._watch.join()
+        if self._queues is not None:
+            sender_ended(self._queues[0])
         # Processes hold their queues, whose semaphores stay as long.
-        self._watch, self._processes = None, ()
+        self._watch, self._processes, self._queues = None, (), None
         self._shipping.close()
 
     def _stop(self) -> None:

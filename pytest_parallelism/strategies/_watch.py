@@ -19,7 +19,7 @@ from typing import Any
 
 from ..workers import bounded, end, end_of, kill_group, lost
 
-__all__ = ["Watch", "ended", "in_main", "taken_over"]
+__all__ = ["Watch", "ended", "in_main", "let_go", "sender_ended", "taken_over"]
 
 _JOIN_SECONDS = 1.0
 
@@ -30,7 +30,8 @@ class Watch:
     """A thread that notices the end of each process, and kills what its tasks have left in its group.
 
     ``fail`` is called with `WorkerLost` when the first one ends before `stop`; None where the library
-    notices it, as soon as nobody holds the worker's pipes open. ``may_leave``: whether a process may end by
+    notices it, as soon as nobody holds the worker's pipes open, nor waits for the rest of what it was saying:
+    so the others are ended, as the library does then. ``may_leave``: whether a process may end by
     itself, with exit code 0 (loky: after a long idle time).
     """
 
@@ -82,6 +83,9 @@ class Watch:
             gone = [process for process in gone if process.exitcode != 0 or not self._may_leave]
             if gone and not self._stopped and self._fail:
                 self._fail(error)
+        if gone and not self._stopped and not self._fail:
+            for process in self.processes:
+                process.terminate()
         self._fallen = bool(gone) and not self._stopped  # last: who sees it relies on what ``fail`` did
 
 
@@ -148,6 +152,24 @@ class _LastWord:
         with self._lock, contextlib.suppress(OSError):  # it was said
             self._writer.send(word)
             self._writer.close()
+
+
+def let_go(connection: Any) -> None:
+    """Puts nothing in the place of our end of a pipe, so that a thread at the other finds the pipe's end.
+
+    Not closed: the library may be about to do that, and the number may belong to another file by then.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    with contextlib.suppress(OSError):  # it was closed
+        os.dup2(nothing, connection.fileno(), inheritable=False)
+    os.close(nothing)
+
+
+def sender_ended(queue: Any) -> None:
+    """Ends the thread of a multiprocessing.Queue that may still send to workers, which have all ended."""
+    let_go(queue._reader)
+    if queue._thread is not None:
+        queue._thread.join(_JOIN_SECONDS)
 
 
 def in_main() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .crew import Crew, Feed, OutOfTime
 from .reaping import (
+    Aside,
     Started,
     adopting,
     bounded,
@@ -20,6 +21,7 @@ from .waiting import in_slices
 from .worker import Job
 
 __all__ = [
+    "Aside",
     "Crew",
     "Feed",
     "Job",

@@ -114,8 +114,8 @@ class Crew:
             self._poll.register(wake, select.POLLIN)
         try:
             while True:
-                self._fill(feed, came, tags, ahead)
-                if not tags and not came and wake is None:
+                dry = self._fill(feed, came, tags, ahead)
+                if dry and not tags and not came and wake is None:
                     return
                 if not came:
                     self._pump(feed.patience())
@@ -169,8 +169,11 @@ class Crew:
             self._poll.register(fd, select.POLLIN)
         self._ends.register(worker.end_fd, select.POLLIN)
 
-    def _fill(self, feed: Feed, came: Came, tags: set[int], ahead: bool) -> None:
-        """Gives every worker what it has room for: first what can begin now, then what may wait there."""
+    def _fill(self, feed: Feed, came: Came, tags: set[int], ahead: bool) -> bool:
+        """Gives every worker what it has room for: first what can begin now, then what may wait there.
+
+        Whether the feed had no more; otherwise all are full, maybe of what an exchange that was left asked.
+        """
         given: list[Worker] = []
         for more in (False, True) if ahead else (False,):
             while with_room := [w for w in self.workers[: self.active] if w.room(ahead=more) > 0]:
@@ -178,13 +181,14 @@ class Crew:
                     job = feed.draw()
                     if job is None:
                         self._flush(given)
-                        return
+                        return True
                     self._tags += 1
                     self._asked[self._tags] = job.number, came
                     tags.add(self._tags)
                     worker.give(self._tags, job)
                     given.append(worker)
         self._flush(given)
+        return False
 
     def _pump(self, seconds: float | None) -> None:
         """Waits until something has come, and hands it to the exchange that asked for it."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from ..errors import WorkerLost
 
 __all__ = [
+    "Aside",
     "Started",
     "adopting",
     "bounded",
@@ -188,10 +189,20 @@ def descendants(pid: int) -> list[int]:
 
 def bounded(action: Callable[[], object], seconds: float = _END_SECONDS) -> bool:
     """Runs what may hang in a thread of its own; whether it ended in time."""
-    thread = threading.Thread(target=action, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return not thread.is_alive()
+    return Aside(action).ended(seconds)
+
+
+class Aside:
+    """Runs what may hang in a thread of its own, which can be waited for more than once."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self._thread = threading.Thread(target=action, daemon=True)
+        self._thread.start()
+
+    def ended(self, seconds: float = _END_SECONDS) -> bool:
+        """Whether it has ended, within that time from now."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
 
 def lost(processes: Iterable[BaseProcess]) -> WorkerLost:

@@ -58,7 +58,9 @@ def fail_while_busy(name: str, pids: list[int]) -> None:
         assert isinstance(pool, HasPids)
         pids += pool.pids()
         if isinstance(pool, HasExecutor):
-            pool.executor.submit(hangs, 1)
+            futures = [pool.executor.submit(hangs, 1) for _ in range(40)]
+            while not futures[0].running():
+                time.sleep(0.001)
         raise ZeroDivisionError
 
 

@@ -100,6 +100,21 @@ def test_answers_of_an_exchange_left_early_go_to_nobody(crew: Crew) -> None:
     assert results(crew, Feed(lambda x: -x, range(10))) == {x: -x for x in range(10)}
 
 
+def test_an_exchange_waits_for_workers_that_one_left_early_keeps_busy(crew: Crew, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+
+    def hold(item: int) -> int:
+        while item and not gate.exists():
+            time.sleep(0.001)
+        return item
+
+    left: Any = crew.exchange(Feed(hold, range(100)))
+    next(left)
+    left.close()
+    threading.Timer(0.05, gate.touch).start()
+    assert results(crew, Feed(lambda x: -x, range(10))) == {x: -x for x in range(10)}
+
+
 def test_only_active_workers_are_fed(crew: Crew) -> None:
     crew.active = 1
     assert set(results(crew, Feed(lambda _x: os.getpid(), range(20))).values()) == {crew.pids()[0]}
