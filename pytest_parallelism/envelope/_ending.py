@@ -6,7 +6,6 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator
 
 __all__ = ["RunningTasks", "raise_in", "take_back"]
 
@@ -20,7 +19,8 @@ class RunningTasks:
 
     Python raises an exception in another thread between two of its bytecodes, at a time of its own choice
     (``PyThreadState_SetAsyncExc``, Python/C API). So a thread that leaves its task says so first, waits
-    while somebody strikes, and drops what did not reach it: an idle thread is never hit.
+    while somebody strikes, and drops what did not reach it: an idle thread is never hit. To be entered by
+    each thread around each task.
     """
 
     def __init__(self) -> None:
@@ -29,19 +29,16 @@ class RunningTasks:
         self._striking = False
         self._over = False
 
-    @contextlib.contextmanager
-    def here(self) -> Iterator[None]:
-        """While this thread runs a task; after `end`, none begins."""
+    def __enter__(self) -> None:
+        """This thread runs a task from now on; after `end`, none begins."""
         thread = threading.get_ident()
         self._running.add(thread)
-        try:
-            if self._over:
-                raise _Ended
-            yield
-        finally:
-            self._running.discard(thread)
-            if self._over:
-                self._drop(thread)
+        if self._over:
+            self._leave(thread)
+            raise _Ended
+
+    def __exit__(self, *_: object) -> None:
+        self._leave(threading.get_ident())
 
     def end(self) -> None:
         """Raises in every thread that runs a task, once a task."""
@@ -65,7 +62,10 @@ class RunningTasks:
                 raise_in(thread, None)
             take_back(_Ended)
 
-    def _drop(self, thread: int) -> None:
+    def _leave(self, thread: int) -> None:
+        self._running.discard(thread)
+        if not self._over:
+            return
         while self._striking:
             time.sleep(0.0001)
         if thread in self._struck:

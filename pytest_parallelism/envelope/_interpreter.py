@@ -34,5 +34,5 @@ def _wait(line: int) -> None:
 
 def run_ending(blob: bytes, payload: bytes, start: int) -> bytes:
     """`run`, which a byte on the line ends."""
-    with _running.here():
+    with _running:
         return run(blob, payload, start)

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 
 from ._frames import ANSWER, FUNCTION, READY, Frame, Inbox, post
 from ._tasks import run, run_async
+from ._worker import prepare_thread
 
 __all__ = ["serve"]
 
@@ -66,6 +67,7 @@ def _in_threads(line: socket.socket, slots: int, prepare: bytes | None) -> None:
     sending = threading.Lock()
 
     def work() -> None:
+        prepare_thread()
         ready.put(_prepared(prepare))
         with contextlib.suppress(OSError):
             while True:

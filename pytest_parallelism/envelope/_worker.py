@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 from ._settings import WorkerSettings, take_over
 from ._speech import listen
 
-__all__ = ["NATIVE_THREAD_VARIABLES", "limit_native_threads", "start_worker"]
+__all__ = ["NATIVE_THREAD_VARIABLES", "limit_native_threads", "prepare_thread", "start_worker"]
 
 NATIVE_THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -84,11 +85,33 @@ def _end_with_parent() -> None:
 def limit_native_threads() -> None:
     """Limits libraries that were loaded before the variables were set; called when a function is loaded."""
     global _limited
-    loaded = tuple(name in sys.modules for name in _NATIVE_LIBRARIES)
-    if _native_threads is None or loaded == _limited or not any(loaded):
-        return
-    _limited = loaded
-    with contextlib.suppress(ImportError):
-        from threadpoolctl import threadpool_limits
+    loaded = _loaded()
+    if loaded != _limited:
+        _limited = loaded
+        _limit(_native_threads)
 
-        threadpool_limits(limits=_native_threads)
+
+def prepare_thread(
+    native_threads: int | None = None, initializer: Callable[[], object] | None = None
+) -> None:
+    """What a thread that will run tasks does first.
+
+    OpenMP has a number of threads for each thread that uses it (``omp_set_num_threads``, OpenMP 5.2, 18.2.1),
+    so that the limit which the main thread has set is not theirs. ``native_threads``: None where
+    `start_worker` has got it. ``initializer``: the user's, called last.
+    """
+    _limit(_native_threads if native_threads is None else native_threads)
+    if initializer is not None:
+        initializer()
+
+
+def _loaded() -> tuple[bool, ...]:
+    return tuple(name in sys.modules for name in _NATIVE_LIBRARIES)
+
+
+def _limit(native_threads: int | None) -> None:
+    if native_threads is not None and any(_loaded()):
+        with contextlib.suppress(ImportError):
+            from threadpoolctl import threadpool_limits
+
+            threadpool_limits(limits=native_threads)

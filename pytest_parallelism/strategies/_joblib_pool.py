@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from ..envelope import Failure, RunningTasks, adapted, attempt, rendezvous
+from ..envelope import Failure, RunningTasks, adapted, attempt, prepare_thread, rendezvous
 from ..envelope._shipping import Answer, Shipping, open_answer, perform
 from ..errors import PoolError
 from ..strategy import StrategyOptions
@@ -122,8 +122,11 @@ class ThreadingPool(ExecutorPool):
             timeout=self._options.start_timeout,
             noun=self.noun,
             processes=self.noun == "processes",
-            initializer=self._options.initializer,
+            initializer=self._initializer(),
         )
+
+    def _initializer(self) -> Callable[[], object] | None:
+        return partial(prepare_thread, self._options.native_threads, self._options.initializer)
 
     def close(self) -> None:
         """Ends the workers."""
@@ -153,7 +156,7 @@ class ThreadingPool(ExecutorPool):
         thread = threading.current_thread()
         self._busy.add(thread)
         try:
-            with self._running.here():
+            with self._running:
                 return attempt(fn, chunk)
         finally:
             self._busy.discard(thread)
@@ -233,6 +236,9 @@ class MultiprocessingPool(ThreadingPool):
     def _tasks(self, fn: Callable[[Any], Any]) -> Callable[[int, Sequence[Any]], Task]:
         task = self._shipping.shipment(fn).task
         return lambda start, chunk: (perform, task(start, chunk), {})
+
+    def _initializer(self) -> Callable[[], object] | None:
+        return self._options.initializer
 
     def _consequence(self) -> str:
         return f"its worker processes were killed ({', '.join(map(str, self.pids()))})"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from ..envelope import start_worker
 from ..strategy import StrategyOptions
@@ -20,6 +20,7 @@ class LokyExecutorPool(ProcessesPool):
     """
 
     _may_leave = True  # loky replaces one whose memory grows
+    _killing: ClassVar[Mapping[str, bool]] = {"kill_workers": True}
 
     def __init__(self, workers: int, options: StrategyOptions) -> None:
         super().__init__(workers, "loky", options)
@@ -33,6 +34,3 @@ class LokyExecutorPool(ProcessesPool):
         """See `HasPids`; loky may replace a worker."""
         processes = getattr(self._executor, "_processes", None)
         return tuple(processes) if processes else super().pids()
-
-    def _stop(self) -> None:
-        self._executor.shutdown(wait=True, kill_workers=True)

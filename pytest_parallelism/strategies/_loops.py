@@ -13,16 +13,11 @@ from ..errors import PoolError
 from ..strategy import Chunk, StrategyOptions
 from ._chunks import Deadline, chunked, one_by_one
 from ._flow import GRACE_SECONDS, Flow, limited
-from ._threads import ThreadsPool
+from ._threads import Stopped, ThreadsPool
 
 __all__ = ["LoopPool", "LoopThreadsPool"]
 
 Step = Callable[[Sequence[Any]], Coroutine[Any, Any, list[Any]]]
-
-
-class _Stopped(Exception):  # carries a task's error out of its coroutine unchanged
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
 
 
 def _loop_runs() -> bool:
@@ -59,7 +54,7 @@ class LoopPool:
         deadline = Deadline(timeout)
         try:
             return self._loop.run_until_complete(self._drive(self.step(fn), chunks, len(items), deadline))
-        except _Stopped as stopped:
+        except Stopped as stopped:
             raise stopped.error from stopped.error.__cause__
 
     def stream(
@@ -85,7 +80,7 @@ class LoopPool:
                 if not len(flow):
                     return
                 yield self._loop.run_until_complete(flow.take(deadline.left()))
-        except _Stopped as stopped:
+        except Stopped as stopped:
             raise stopped.error from stopped.error.__cause__
         except asyncio.TimeoutError:
             if not deadline.passed():
@@ -117,7 +112,7 @@ class LoopPool:
             except asyncio.CancelledError:
                 raise
             except BaseException as exc:  # noqa: BLE001  # pytest's outcomes are BaseExceptions
-                raise _Stopped(task_error(exc)) from None
+                raise Stopped(task_error(exc)) from None
 
         return run
 
@@ -190,7 +185,30 @@ class LoopThreadsPool(LoopPool):
     ) -> list[Any]:
         """See `Pool.map`; a coroutine function runs on a loop of its own in its thread."""
         self._threads.usable()
-        return super().map(adapted(fn), items, chunk_size=chunk_size, timeout=timeout)
+        self._be_free()
+        chunks = chunked(items, chunk_size, self.workers, one_by_one)
+        try:
+            found = self._loop.run_until_complete(self._gathered(adapted(fn), chunks, Deadline(timeout)))
+        except Stopped as stopped:
+            raise stopped.error from stopped.error.__cause__
+        return [result for results in found for result in results]
+
+    async def _gathered(
+        self, fn: Callable[[Any], Any], chunks: Iterable[Chunk], deadline: Deadline
+    ) -> list[list[Any]]:
+        """All at once into the executor, whose threads would else wait for the loop between two chunks."""
+        send = self._threads.raising(fn)
+        futures = [send(start, chunk) for start, chunk in chunks]
+        awaited = asyncio.gather(*map(asyncio.wrap_future, futures))
+        try:
+            if not (await asyncio.wait({awaited}, timeout=deadline.left()))[0]:
+                raise self.expired(deadline)
+            return awaited.result()
+        except BaseException:
+            self._threads.left.update(future for future in futures if not future.cancel())
+            awaited.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # or it is logged
+            awaited.cancel()
+            raise
 
     def stream(self, fn: Callable[[Any], Any], chunks: Iterable[Chunk], **limits: Any) -> Any:
         """See `HasStream.stream`."""
@@ -207,7 +225,7 @@ class LoopThreadsPool(LoopPool):
             results, failure = await asyncio.wrap_future(future)
             self._threads.left.discard(future)
             if failure:
-                raise _Stopped(failure.error)
+                raise Stopped(failure.error)
             return list(results)
 
         return run

@@ -7,21 +7,23 @@ import multiprocessing
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, InvalidStateError, ProcessPoolExecutor
+from functools import partial
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, ClassVar
 
 from ..envelope import rendezvous, start_worker, worker_settings
 from ..envelope._shipping import Answer, Shipping, open_answer, perform
 from ..strategy import StrategyOptions
-from ..workers import Started, bounded, end, hidden_main, lost, quiet_fork
+from ..workers import Aside, Started, end, hidden_main, lost, quiet_fork
 from ._chunks import Deadline
 from ._executors import ExecutorPool, Send
 from ._watch import Watch, in_main, let_go, sender_ended
 
 __all__ = ["ProcessesPool"]
 
-_CLOSE_SECONDS = 1.0
 _STUCK_SECONDS = 0.5
+_CLOSE_SECONDS = 0.5
+_END_SECONDS = 5.0
 
 
 class _Executor(ProcessPoolExecutor):
@@ -49,6 +51,7 @@ class ProcessesPool(ExecutorPool):
     """
 
     _may_leave = False
+    _killing: ClassVar[Mapping[str, bool]] = {"cancel_futures": True}
 
     def __init__(self, workers: int, method: str, options: StrategyOptions) -> None:
         super().__init__(workers)
@@ -58,6 +61,7 @@ class ProcessesPool(ExecutorPool):
         self._started = Started()
         self._processes: Sequence[BaseProcess] = ()
         self._watch: Watch | None = None
+        self._shutting: Aside | None = None
         # A fork server outlives the parent as long as one of its workers does.
         tied = method != "forkserver" and in_main()
         self._executor = self._made((options.native_threads, tied, worker_settings()))
@@ -102,7 +106,7 @@ class ProcessesPool(ExecutorPool):
 
     def settle(self) -> None:
         """See `ExecutorPool`; reading a fork server's exit code beside the executor spoils it."""
-        bounded(lambda: self._executor.shutdown(wait=True))
+        self._shut()
 
     def expire(self, deadline: Deadline) -> BaseException:
         """See `ExecutorPool`."""
@@ -131,7 +135,7 @@ class ProcessesPool(ExecutorPool):
 
     def close(self) -> None:
         """Lets the workers end; kills them where a failed map left one busy."""
-        if self.ended or self.busy() or not bounded(self._executor.shutdown, _CLOSE_SECONDS):
+        if self.ended or self.busy() or not self._shut(_CLOSE_SECONDS):
             self.kill()
         else:
             end(self._processes)  # what tasks left behind
@@ -140,10 +144,15 @@ class ProcessesPool(ExecutorPool):
     def kill(self) -> None:
         """Kills the workers and what they started."""
         end(self._processes or self._started.processes())
-        if not bounded(self._stop, _STUCK_SECONDS):
-            self._leave_to_workers()
-            bounded(self._stop)
+        self._shut(**self._killing)
         self._clear()
+
+    def _shut(self, seconds: float = _END_SECONDS, **how: bool) -> bool:
+        """Ends the executor, whose shutdown must not run twice at once; whether it has ended in time."""
+        self._shutting = self._shutting or Aside(partial(self._executor.shutdown, wait=True, **how))
+        if not self._shutting.ended(_STUCK_SECONDS):
+            self._leave_to_workers()
+        return self._shutting.ended(seconds)
 
     def _leave_to_workers(self) -> None:
         """Lets go of our copies of their ends of the pipes.
@@ -164,9 +173,6 @@ class ProcessesPool(ExecutorPool):
         # Processes hold their queues, whose semaphores stay as long.
         self._watch, self._processes, self._queues = None, (), None
         self._shipping.close()
-
-    def _stop(self) -> None:
-        self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _meet(self, fn: Callable[[int], Any], tickets: Sequence[int]) -> list[Any]:
         seconds = self._options.start_timeout

@@ -9,10 +9,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from ..envelope import Failure, RunningTasks, adapted, attempt, rendezvous
+from ..envelope import Failure, RunningTasks, adapted, attempt, prepare_thread, rendezvous
 from ..errors import PoolError
 from ..strategy import Chunk, StrategyOptions
 from ..workers import in_slices
@@ -136,7 +137,7 @@ class ThreadQueuePool(ExecutorPool):
             timeout=self._options.start_timeout,
             noun="threads",
             processes=False,
-            initializer=self._options.initializer,
+            initializer=partial(prepare_thread, self._options.native_threads, self._options.initializer),
         )
 
     def close(self) -> None:
@@ -164,7 +165,7 @@ class ThreadQueuePool(ExecutorPool):
 
     def _run(self) -> None:
         try:
-            with self._running.here():  # all the time: who is ended while idle has nothing more to do
+            with self._running:  # all the time: who is ended while idle has nothing more to do
                 self._work()
         except BaseException:
             if not self._over:

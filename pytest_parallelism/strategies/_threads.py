@@ -8,18 +8,26 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
-from ..envelope import Failure, RunningTasks, attempt, rendezvous
+from ..envelope import Failure, RunningTasks, attempt, prepare_thread, rendezvous
 from ..strategy import StrategyOptions
 from ..workers import bounded
 from ._chunks import ChunkRule, Deadline, one_by_one
 from ._executors import ExecutorPool, Send
 
-__all__ = ["ThreadsPool"]
+__all__ = ["Stopped", "ThreadsPool"]
 
 _JOIN_SECONDS = 0.5
 _numbers = itertools.count()
+
+
+class Stopped(Exception):
+    """Carries a task's error out of where it runs, unchanged."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
 
 class ThreadsPool(ExecutorPool):
@@ -45,6 +53,10 @@ class ThreadsPool(ExecutorPool):
     def sender(self, fn: Callable[[Any], Any]) -> Send:
         """See `Sending`."""
         return lambda _start, chunk: self._executor.submit(self._attempt, fn, chunk)
+
+    def raising(self, fn: Callable[[Any], Any]) -> Send:
+        """Like `sender`, but its futures give results, or raise `Stopped`."""
+        return lambda _start, chunk: self._executor.submit(self._results, fn, chunk)
 
     def open_answer(self, answer: tuple[list[Any], Failure | None]) -> list[Any]:
         """See `Sending`."""
@@ -73,7 +85,7 @@ class ThreadsPool(ExecutorPool):
             timeout=self._options.start_timeout,
             noun="threads",
             processes=False,
-            initializer=self._options.initializer,
+            initializer=partial(prepare_thread, self._options.native_threads, self._options.initializer),
         )
 
     def close(self) -> None:
@@ -98,8 +110,14 @@ class ThreadsPool(ExecutorPool):
         self._tasks.end()
 
     def _attempt(self, fn: Callable[[Any], Any], chunk: Sequence[Any]) -> tuple[list[Any], Failure | None]:
-        with self._tasks.here():
+        with self._tasks:
             return attempt(fn, chunk)
+
+    def _results(self, fn: Callable[[Any], Any], chunk: Sequence[Any]) -> list[Any]:
+        results, failure = self._attempt(fn, chunk)
+        if failure:
+            raise Stopped(failure.error)
+        return results
 
     def _make_daemons(self) -> None:
         # A thread is a daemon where the one that starts it is, as `bounded` has it; and the executor starts

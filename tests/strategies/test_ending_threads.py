@@ -115,7 +115,7 @@ def test_an_idle_thread_is_never_hit() -> None:
 
 
 def short_task(tasks: RunningTasks, begun: threading.Event, length: int) -> None:
-    with tasks.here():
+    with tasks:
         begun.set()
         for _ in range(length):
             pass
@@ -125,7 +125,7 @@ def test_a_task_that_begins_after_the_end_does_not_run() -> None:
     tasks = RunningTasks()
     tasks.end()
     ran = []
-    with pytest.raises(BaseException) as caught, tasks.here():
+    with pytest.raises(BaseException) as caught, tasks:
         ran.append(True)
     assert type(caught.value).__name__ == "_Ended"
     assert ran == []
