@@ -30,6 +30,9 @@ def balanced(costs: Sequence[float], parts: int) -> list[list[int]]:
     "Bounds on multiprocessing timing anomalies", SIAM J. Appl. Math. 17 (1969) 416-429). Equal costs go
     round: 0 to the first part, 1 to the second.
     """
+    if not costs or min(costs) == max(costs):
+        parts = min(parts, len(costs))
+        return [list(range(part, len(costs), parts)) for part in range(parts)]
     divided: list[list[int]] = [[] for _ in range(min(parts, len(costs)))]
     loads = [(0.0, part) for part in range(len(divided))]
     for index in sorted(range(len(costs)), key=lambda i: -costs[i]):

@@ -161,6 +161,18 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_the_readme_links_every_page_of_the_docs_once() -> None:
+    links = re.findall(r"\]\((docs/[^)#]+)", (ROOT / "README.md").read_text("utf-8"))
+    assert sorted(links) == sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_anchor_of_a_link_is_a_heading(page: Path) -> None:
+    for file, anchor in re.findall(r"\]\(([\w.-]*)#([\w-]+)\)", page.read_text("utf-8")):
+        headings = re.findall(r"^#+ (.*)", (page.parent / (file or page.name)).read_text("utf-8"), re.M)
+        assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_says_its_language(page: Path) -> None:
     languages = {language for language, _ in BLOCK.findall(page.read_text("utf-8"))}

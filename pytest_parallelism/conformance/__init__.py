@@ -8,8 +8,9 @@
             return MINE
 
 The fault matrix is part of it: whatever a task does, a map ends with a named error in bounded time and
-nothing is left behind. ``-k "not fault"`` leaves it out. What no strategy can survive whose tasks run in the
-test's own process, such as a task that ends its process, is not asked of it and skipped with the reason.
+nothing is left behind. ``-k "not a_fault_ends"`` leaves it out. What no strategy can survive whose tasks run
+in the test's own process, such as a task that ends its process, is not asked of it and skipped with the
+reason.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import PoolError
-from ._pickling import Pickler, dumps
+from ._by_value import Pickler, dumps
 from ._shipped import went
 from ._tasks import _PRIMITIVES, enclose
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
@@ -54,11 +55,14 @@ def _one_after_another(line: socket.socket) -> None:
     inbox = Inbox(line)
     blob = b""
     while True:
-        for frame in inbox.receive():
+        frames = deque(inbox.receive())
+        while frames:
+            frame = frames.popleft()
             if frame.kind == FUNCTION:
                 blob = bytes(frame.body)
             else:
                 post(line, ANSWER, frame.tag, frame.start, run(blob, frame.body, frame.start))
+            del frame  # or a worker would keep the last chunk while it waits
 
 
 def _in_threads(line: socket.socket, slots: int, prepare: bytes | None) -> None:
@@ -75,6 +79,7 @@ def _in_threads(line: socket.socket, slots: int, prepare: bytes | None) -> None:
                 answer = run(blob, frame.body, frame.start)
                 with sending:
                     post(line, ANSWER, frame.tag, frame.start, answer)
+                del blob, frame, answer  # as above
 
     for _ in range(slots):
         threading.Thread(target=work, daemon=True).start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sysconfig
+import sys
 import threading
 from typing import Any
 
@@ -45,6 +45,6 @@ def _one_at_a_time(add: Any) -> Any:
     return locked
 
 
-if sysconfig.get_config_var("Py_GIL_DISABLED"):
+if not getattr(sys, "_is_gil_enabled", lambda: True)():
     # With a GIL the lock would cost more than all the rest (0.2 us a call by our measurement).
     went, came = _one_at_a_time(went), _one_at_a_time(came)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -76,6 +75,8 @@ async def _awaiting(awaitable: Awaitable[Any]) -> Any:
 
 def is_async(fn: Any) -> bool:
     """Whether calling it gives a coroutine: functions, partials, methods, objects, `Collecting` of these."""
+    import inspect  # it takes 15 ms and 1 MB, and workers need it seldom
+
     while isinstance(fn, (functools.partial, Wrapper)):
         if isinstance(fn, Blocking):
             return False

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
-from ..division import balanced
 from ..strategy import Chunk, HasExecutor, HasInfo, HasPids, HasStream, Pool
 
 __all__ = ["Partitions", "ProcessPartitions"]
@@ -34,12 +33,12 @@ class Partitions:
         if chunk_size is not None:
             found: list[Any] = self._pool.map(fn, items, chunk_size=chunk_size, timeout=timeout)
             return found
-        parts = {part[0]: part for part in balanced([1.0] * len(items), self.workers)}
-        chunks = [(first, [items[i] for i in part]) for first, part in parts.items()]
-        results: list[Any] = [None] * len(items)
-        for first, answers in self.stream(fn, chunks, timeout=timeout):
-            for index, answer in zip(parts[first], answers, strict=True):
-                results[index] = answer
+        whole = items if isinstance(items, (list, tuple, range)) else list(items)
+        parts = min(self.workers, len(whole))
+        results: list[Any] = [None] * len(whole)
+        chunks = [(part, whole[part::parts]) for part in range(parts)]
+        for part, answers in self.stream(fn, chunks, timeout=timeout):
+            results[part::parts] = answers
         return results
 
     def stream(

@@ -20,7 +20,7 @@ import pytest
 from pytest_parallelism import envelope
 from pytest_parallelism.envelope import (
     Telling,
-    _pickling,
+    _by_value,
     _shipped,
     _tasks,
     enclose,
@@ -340,7 +340,7 @@ def test_bytes_are_counted_exactly_by_threads_that_switch_often() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_child_forked_while_a_thread_packs_can_pack() -> None:
-    with _pickling._pickling, _tasks._loading:
+    with _by_value._pickling, _tasks._loading:
         child = os.fork()
         if child == 0:
             signal.alarm(30)
