@@ -16,7 +16,7 @@ from __future__ import annotations
 from ._drag import drag
 from ._ending import RunningTasks, raise_in, take_back
 from ._errors import Caught, Failure, RemoteTraceback, attempt, catch, release, task_error
-from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox
+from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox, line
 from ._interpreter import run_ending, start_interpreter
 from ._meeting import Seen, rendezvous
 from ._serve import serve
@@ -57,6 +57,7 @@ __all__ = [
     "enclose",
     "heard",
     "is_async",
+    "line",
     "named",
     "note",
     "pack",

@@ -13,7 +13,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
-from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox
+from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox, line
 from ..envelope._queues import Queues, Socket, serve_queues
 from ..errors import PoolError, WorkerLost
 from ..strategy import Chunk, StrategyOptions
@@ -141,7 +141,7 @@ class SocketDesk(Desk):
             raise PoolError(
                 f"no lock can be made for a queue ({exc.strerror}): make room in /dev/shm, or use processes"
             ) from exc
-        self.line, self._theirs = socket.socketpair()
+        self.line, self._theirs = line()
         self.line.setblocking(False)
         self._inbox, self._outbox = Inbox(self.line), Outbox(self.line)
         self._queues: Queues | None = Socket(self._theirs, *locks)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
-from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox, serve
+from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox, line, serve
 from .reaping import end_of
 
 __all__ = ["Job", "Worker"]
@@ -56,7 +55,7 @@ class Worker:
         self._pace = 1.0
         """Seconds a chunk took lately: up at once, down by halves, so that one long chunk is believed."""
         self._blob: bytes | None = None
-        self.line, theirs = socket.socketpair()
+        self.line, theirs = line()
         self.line.setblocking(False)
         self._inbox, self._outbox = Inbox(self.line), Outbox(self.line)
         forks = context.get_start_method() == "fork"
