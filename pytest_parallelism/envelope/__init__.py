@@ -26,7 +26,7 @@ from ._speech import Telling, heard
 from ._tasks import enclose, pack, run, unpack
 from ._trying import Initializing, Outcome, Trying, note
 from ._worker import NATIVE_THREAD_VARIABLES, prepare_thread, start_worker
-from ._wrappers import Blocking, Calling, Collecting, Each, adapted, is_async, named
+from ._wrappers import Blocking, Calling, Collecting, Each, Wrapper, adapted, is_async, named
 
 __all__ = [
     "CHUNK",
@@ -50,6 +50,7 @@ __all__ = [
     "Telling",
     "Trying",
     "WorkerSettings",
+    "Wrapper",
     "adapted",
     "attempt",
     "catch",

@@ -11,7 +11,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -19,7 +19,7 @@ import cloudpickle.cloudpickle as cloudpickle_internals
 
 from ._locks import open_after_fork
 
-__all__ = ["Pickler", "dumps"]
+__all__ = ["Pickler", "dumps", "keep"]
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type information
@@ -38,10 +38,76 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 _register((module,), self._added)
             if isinstance(obj, type):
                 _settled.add(obj)
+        if isinstance(obj, FunctionType) and (own := _own.get(id(obj.__globals__))):
+            return self._without(own, obj)
         reduced = super().reducer_override(obj)
         if isinstance(reduced, tuple) and reduced[-1] is cloudpickle_internals._class_setstate:
             return (*reduced[:-1], _settle)
         return reduced
+
+    def _without(self, own: _Own, fn: FunctionType) -> Any:
+        """The function, to live among the worker's own globals, which it does not set."""
+        self.globals_ref[id(fn.__globals__)] = own  # cloudpickle takes it for the dictionary
+        reduced = super().reducer_override(fn)
+        if isinstance(reduced, tuple):
+            sent = reduced[2][1]["__globals__"]
+            for name in own.names & sent.keys():
+                del sent[name]
+        return reduced
+
+
+class _Own:
+    """Globals that each worker sets for itself, of a module whose functions go by value."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.namespace = names  # alive, or its id could become another's
+        self.names: set[str] = set()
+
+    def __reduce__(self) -> Any:
+        known = {name: self.namespace.get(name) for name in ("__name__", "__package__", "__file__")}
+        return _namespace, (known,)
+
+
+_own: dict[int, _Own] = {}
+_namespaces: dict[Any, dict[str, Any]] = {}
+
+
+def _namespace(known: dict[str, Any]) -> dict[str, Any]:
+    """In a worker: the globals of that module, which all its functions share."""
+    return _namespaces.setdefault(known["__name__"], dict(known))
+
+
+def keep(fn: Callable[..., Any]) -> None:
+    """What this function, an initializer, sets as globals stays each worker's own: it is never sent.
+
+    Found are ``global`` names that it sets, or functions of its module that it names.
+    """
+    while not isinstance(fn, FunctionType):
+        inner = getattr(fn, "func", None) or getattr(fn, "__func__", None) or getattr(fn, "fn", None)
+        if inner is None:
+            return
+        fn = inner
+    own = _own.get(id(fn.__globals__)) or _Own(fn.__globals__)
+    seen: set[CodeType] = set()
+    waiting = [fn.__code__]
+    while waiting:
+        code = waiting.pop()
+        if code in seen:
+            continue
+        seen.add(code)
+        waiting += [part for part in code.co_consts if isinstance(part, CodeType)]
+        named = [fn.__globals__.get(name) for name in code.co_names]
+        called = [one for one in named if isinstance(one, FunctionType)]
+        waiting += [one.__code__ for one in called if one.__globals__ is fn.__globals__]
+        own.names |= _set_by(code)
+    if own.names:
+        _own[id(fn.__globals__)] = own
+
+
+def _set_by(code: CodeType) -> set[str]:
+    import dis
+
+    return {str(step.argval) for step in dis.get_instructions(code) if step.opname == "STORE_GLOBAL"}
 
 
 # Classes that this process sent or has loaded by value. cloudpickle fills such a class anew each time it

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import WorkersMissing
+from ..errors import NotTransferable, WorkersMissing
+from ._wrappers import named
 
 __all__ = ["Seen", "rendezvous"]
 
@@ -56,7 +57,11 @@ def rendezvous(
             meet = functools.partial(_meet_in_folder, folder, workers, timeout, initializer)
         else:
             meet = functools.partial(_meet_at, threading.Barrier(workers), timeout, initializer)
-        seen = tuple(run_all(meet, range(workers)))
+        try:
+            seen = tuple(run_all(meet, range(workers)))
+        except NotTransferable as exc:
+            said = str(exc).replace(_meet_in_folder.__name__, f"initializer= {named(initializer)}")
+            raise NotTransferable(said) from exc.__cause__
     here = os.getpid() if processes else threading.get_ident()
     found = {worker.pid if processes else worker.thread for worker in seen}
     met = min((worker.present for worker in seen), default=0)

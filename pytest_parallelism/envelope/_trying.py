@@ -108,11 +108,18 @@ def note(error: BaseException, text: str) -> None:
 
 
 class Initializing(Wrapper):
-    """A user's initializer of workers with its arguments; its error says what it was."""
+    """A user's initializer of workers with its arguments; its error says what it was.
+
+    Globals that it sets belong to the worker: where its module goes by value, functions of that module find
+    them there and bring none of the parent's.
+    """
 
     def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...] = ()) -> None:
+        from ._by_value import keep
+
         super().__init__(fn)
         self.args = args
+        keep(fn)
 
     def __call__(self) -> None:
         """Calls it. What it makes stays where it puts it: nothing is given back."""

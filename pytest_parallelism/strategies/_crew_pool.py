@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import Any
 
-from ..envelope import Blocking, adapted, enclose, pack, start_worker, unpack, worker_settings
+from ..envelope import Blocking, Wrapper, adapted, enclose, pack, start_worker, unpack, worker_settings
 from ..errors import PoolError, TaskTimeout, WorkerLost
 from ..strategy import Chunk, StrategyOptions
 from ..workers import Crew, Job, OutOfTime
@@ -192,14 +192,12 @@ class CrewPool(ExecutorPool):
             self._dispatcher.stop()
 
 
-class _Prepare:
+class _Prepare(Wrapper):
     """The initializer as a task."""
 
-    def __init__(self, initializer: Callable[[], object]) -> None:
-        self.initializer = initializer
-
     def __call__(self, _item: None) -> None:
-        self.initializer()
+        """Calls it."""
+        self.fn()
 
 
 class _Coroutine:
