@@ -25,7 +25,7 @@ from ._shipped import shipped
 from ._speech import Telling, heard
 from ._tasks import enclose, pack, run, unpack
 from ._trying import Initializing, Outcome, Trying, note
-from ._worker import NATIVE_THREAD_VARIABLES, prepare_thread, start_worker
+from ._worker import NATIVE_THREAD_VARIABLES, preparing, start_worker
 from ._wrappers import Blocking, Calling, Collecting, Each, Wrapper, adapted, is_async, named
 
 __all__ = [
@@ -62,7 +62,7 @@ __all__ = [
     "named",
     "note",
     "pack",
-    "prepare_thread",
+    "preparing",
     "raise_in",
     "release",
     "rendezvous",

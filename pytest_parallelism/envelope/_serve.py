@@ -11,7 +11,7 @@ from queue import SimpleQueue
 
 from ._frames import ANSWER, FUNCTION, READY, Frame, Inbox, post
 from ._tasks import run, run_async
-from ._worker import prepare_thread
+from ._worker import preparing
 
 __all__ = ["serve"]
 
@@ -70,8 +70,10 @@ def _in_threads(line: socket.socket, slots: int, prepare: bytes | None) -> None:
     ready: SimpleQueue[bytes] = SimpleQueue()
     sending = threading.Lock()
 
+    begin = preparing()
+
     def work() -> None:
-        prepare_thread()
+        begin()
         ready.put(_prepared(prepare))
         with contextlib.suppress(OSError):
             while True:

@@ -10,11 +10,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from ._settings import WorkerSettings, take_over
 from ._speech import listen
 
-__all__ = ["NATIVE_THREAD_VARIABLES", "limit_native_threads", "prepare_thread", "start_worker"]
+__all__ = ["NATIVE_THREAD_VARIABLES", "limit_native_threads", "preparing", "start_worker"]
 
 NATIVE_THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -86,32 +87,42 @@ def limit_native_threads() -> None:
     """Limits libraries that were loaded before the variables were set; called when a function is loaded."""
     global _limited
     loaded = _loaded()
-    if loaded != _limited:
+    if _native_threads is not None and loaded != _limited:
         _limited = loaded
-        _limit(_native_threads)
+        if controller := _controller():
+            controller.limit(limits=_native_threads)
 
 
-def prepare_thread(
+def preparing(
     native_threads: int | None = None, initializer: Callable[[], object] | None = None
-) -> None:
-    """What a thread that will run tasks does first.
+) -> Callable[[], None]:
+    """What each thread that will run tasks has to call first; made before they start.
 
     OpenMP has a number of threads for each thread that uses it (``omp_set_num_threads``, OpenMP 5.2, 18.2.1),
     so that the limit which the main thread has set is not theirs. ``native_threads``: None where
     `start_worker` has got it. ``initializer``: the user's, called last.
     """
-    _limit(_native_threads if native_threads is None else native_threads)
-    if initializer is not None:
-        initializer()
+    limit = _native_threads if native_threads is None else native_threads
+    controller = _controller() if limit is not None else None
+
+    def prepare() -> None:
+        if controller is not None:
+            controller.limit(limits=limit)
+        if initializer is not None:
+            initializer()
+
+    return prepare
 
 
 def _loaded() -> tuple[bool, ...]:
     return tuple(name in sys.modules for name in _NATIVE_LIBRARIES)
 
 
-def _limit(native_threads: int | None) -> None:
-    if native_threads is not None and any(_loaded()):
+def _controller() -> Any:
+    """Of all native libraries that are loaded, whose search takes milliseconds."""
+    if any(_loaded()):
         with contextlib.suppress(ImportError):
-            from threadpoolctl import threadpool_limits
+            from threadpoolctl import ThreadpoolController
 
-            threadpool_limits(limits=native_threads)
+            return ThreadpoolController()
+    return None

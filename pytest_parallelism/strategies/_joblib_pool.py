@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from ..envelope import Failure, RunningTasks, adapted, attempt, prepare_thread, rendezvous
+from ..envelope import Failure, RunningTasks, adapted, attempt, preparing, rendezvous
 from ..envelope._shipping import Answer, Shipping, open_answer, perform
 from ..errors import PoolError
 from ..strategy import StrategyOptions
@@ -126,7 +126,7 @@ class ThreadingPool(ExecutorPool):
         )
 
     def _initializer(self) -> Callable[[], object] | None:
-        return partial(prepare_thread, self._options.native_threads, self._options.initializer)
+        return preparing(self._options.native_threads, self._options.initializer)
 
     def close(self) -> None:
         """Ends the workers."""

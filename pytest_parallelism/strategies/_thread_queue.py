@@ -9,11 +9,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
-from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from ..envelope import Failure, RunningTasks, adapted, attempt, prepare_thread, rendezvous
+from ..envelope import Failure, RunningTasks, adapted, attempt, preparing, rendezvous
 from ..errors import PoolError
 from ..strategy import Chunk, StrategyOptions
 from ..workers import in_slices
@@ -137,7 +136,7 @@ class ThreadQueuePool(ExecutorPool):
             timeout=self._options.start_timeout,
             noun="threads",
             processes=False,
-            initializer=partial(prepare_thread, self._options.native_threads, self._options.initializer),
+            initializer=preparing(self._options.native_threads, self._options.initializer),
         )
 
     def close(self) -> None:

@@ -8,10 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
-from ..envelope import Failure, RunningTasks, attempt, prepare_thread, rendezvous
+from ..envelope import Failure, RunningTasks, attempt, preparing, rendezvous
 from ..strategy import StrategyOptions
 from ..workers import bounded
 from ._chunks import ChunkRule, Deadline, one_by_one
@@ -85,7 +84,7 @@ class ThreadsPool(ExecutorPool):
             timeout=self._options.start_timeout,
             noun="threads",
             processes=False,
-            initializer=partial(prepare_thread, self._options.native_threads, self._options.initializer),
+            initializer=preparing(self._options.native_threads, self._options.initializer),
         )
 
     def close(self) -> None:
