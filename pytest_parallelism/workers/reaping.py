@@ -214,7 +214,7 @@ def lost(processes: Iterable[BaseProcess]) -> WorkerLost:
         # The executor itself ends the others with SIGTERM as soon as one is lost, and a process may be
         # noticed a moment before its exit code is there.
         culprits = [process for process in ended if process.exitcode != -signal.SIGTERM]
-        if culprits or time.monotonic() > limit:
+        if culprits or len(ended) == len(processes) or time.monotonic() > limit:
             break
         time.sleep(0.002)
     told = "; ".join(f"worker process {p.pid} {fate(p.exitcode)}" for p in culprits or ended)
