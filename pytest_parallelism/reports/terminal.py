@@ -277,6 +277,9 @@ def _notes(group: Sequence[Entry]) -> list[_Tagged]:
 
 def _notes_of(record: Record) -> Iterable[str]:
     yield from record.notes
+    info = record.strategy_info
+    if "chosen" in info:
+        yield f"chose {info['chosen']} workers one after another, the last for {info.get('why')}"
     if record.result == "unchecked" and not any("checked" in note for note in record.notes):
         yield "the parallel result was not checked; use equal="
     if record.tracing:

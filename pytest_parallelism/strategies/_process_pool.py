@@ -149,6 +149,8 @@ class ProcessesPool(ExecutorPool):
 
     def _shut(self, seconds: float = _END_SECONDS, **how: bool) -> bool:
         """Ends the executor, whose shutdown must not run twice at once; whether it has ended in time."""
+        if self._watch is not None:
+            self._watch.stop()
         self._shutting = self._shutting or Aside(partial(self._executor.shutdown, wait=True, **how))
         if not self._shutting.ended(_STUCK_SECONDS):
             self._leave_to_workers()

@@ -265,6 +265,15 @@ def test_equal_notes_are_merged_and_those_that_differ_in_figures_too(entry: Make
     assert "processes-w4: other" in report
 
 
+def test_a_count_that_a_strategy_chose_stands_under_it_and_is_explained(entry: Make) -> None:
+    info = {"chosen": "2 1 3", "why": "4 usable cores, of which others use 1.2"}
+    report = shown([entry("adaptive", 3, 2.5, workers_requested="max", strategy_info=info)])
+    assert "3 workers" in report
+    assert "max (" not in report
+    told = " ".join(report.split())
+    assert "adaptive-wmax: chose 2 1 3 workers one after another, the last for 4 usable cores, of which" in told
+
+
 def test_an_unchecked_result_is_told_once(entry: Make) -> None:
     bare = shown([entry("threads", 2, 1.5, result="unchecked")])
     assert "note  threads-w2: the parallel result was not checked; use equal=" in bare
