@@ -86,7 +86,8 @@ def _cell(entry: Entry, best: Record | None) -> _Cell:
 
 def _head(workers: int, column: Sequence[Entry]) -> str:
     # A strategy that chooses its count was asked for none, and is explained below the table.
-    asked = {str(e.workers_requested) for e in column if not (e.record and "chosen" in e.record.strategy_info)}
+    named = [e for e in column if not (e.record and "chosen" in e.record.strategy_info)]
+    asked = {str(entry.workers_requested) for entry in named}
     if len(asked) == 1 and asked != {str(workers)}:
         return f"{text.clean(asked.pop())} ({workers})"
     return text.counted(workers, "worker")

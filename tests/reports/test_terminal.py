@@ -271,7 +271,7 @@ def test_a_count_that_a_strategy_chose_stands_under_it_and_is_explained(entry: M
     assert "3 workers" in report
     assert "max (" not in report
     told = " ".join(report.split())
-    assert "adaptive-wmax: chose 2 1 3 workers one after another, the last for 4 usable cores, of which" in told
+    assert "adaptive-wmax: chose 2 1 3 workers one after another, the last for 4 usable cores, of" in told
 
 
 def test_an_unchecked_result_is_told_once(entry: Make) -> None:
