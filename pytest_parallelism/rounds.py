@@ -274,7 +274,8 @@ class _Point:
         gc.collect()
         gc.freeze()  # what the sequential rounds made must not be touched by collections in forked workers
         plan = self.plan
-        with plan.strategy.open(plan.workers, plan.options) as pool:
+        kept = getattr(plan.options.initializer, "kept", nullcontext)  # what it sets stays the workers' own
+        with kept(), plan.strategy.open(plan.workers, plan.options) as pool:
             if plan.strategy.counts is not Counts.OWN and pool.workers != plan.workers:
                 raise WorkersMissing(
                     f"{plan.point} was asked for {plan.workers} {plan.strategy.noun} and has {pool.workers}"

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from ._drag import drag
 from ._ending import RunningTasks, raise_in, take_back
-from ._errors import Caught, Failure, RemoteTraceback, attempt, catch, release, task_error
+from ._errors import Caught, Failure, RemoteTraceback, attempt, catch, release, task_error, unstopped
 from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox, line
 from ._interpreter import run_ending, start_interpreter
 from ._meeting import Seen, rendezvous
@@ -75,5 +75,6 @@ __all__ = [
     "take_back",
     "task_error",
     "unpack",
+    "unstopped",
     "worker_settings",
 ]

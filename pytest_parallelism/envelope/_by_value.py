@@ -10,7 +10,7 @@ import pickle
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -18,6 +18,7 @@ import cloudpickle
 import cloudpickle.cloudpickle as cloudpickle_internals
 
 from ._locks import open_after_fork
+from ._worker import works
 
 __all__ = ["Pickler", "dumps", "keep"]
 
@@ -59,9 +60,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
 class _Own:
     """Globals that each worker sets for itself, of a module whose functions go by value."""
 
-    def __init__(self, names: dict[str, Any]) -> None:
-        self.namespace = names  # alive, or its id could become another's
-        self.names: set[str] = set()
+    def __init__(self, namespace: dict[str, Any], names: set[str]) -> None:
+        self.namespace = namespace
+        self.names = names
 
     def __reduce__(self) -> Any:
         known = {name: self.namespace.get(name) for name in ("__name__", "__package__", "__file__")}
@@ -77,17 +78,32 @@ def _namespace(known: dict[str, Any]) -> dict[str, Any]:
     return _namespaces.setdefault(known["__name__"], dict(known))
 
 
-def keep(fn: Callable[..., Any]) -> None:
-    """What this function, an initializer, sets as globals stays each worker's own: it is never sent.
+@contextlib.contextmanager
+def keep(fn: Callable[..., Any]) -> Iterator[None]:
+    """Meanwhile, what this function, an initializer, sets as globals is each worker's own: it is not sent.
 
     Found are ``global`` names that it sets, or functions of its module that it names.
     """
     while not isinstance(fn, FunctionType):
         inner = getattr(fn, "func", None) or getattr(fn, "__func__", None) or getattr(fn, "fn", None)
         if inner is None:
+            yield
             return
         fn = inner
-    own = _own.get(id(fn.__globals__)) or _Own(fn.__globals__)
+    names = _set_by_all(fn)
+    key, before = id(fn.__globals__), _own.get(id(fn.__globals__))
+    if names:
+        _own[key] = _Own(fn.__globals__, names | (before.names if before else set()))
+    try:
+        yield
+    finally:
+        _own.pop(key, None)
+        if before:
+            _own[key] = before
+
+
+def _set_by_all(fn: FunctionType) -> set[str]:
+    names: set[str] = set()
     seen: set[CodeType] = set()
     waiting = [fn.__code__]
     while waiting:
@@ -99,9 +115,8 @@ def keep(fn: Callable[..., Any]) -> None:
         named = [fn.__globals__.get(name) for name in code.co_names]
         called = [one for one in named if isinstance(one, FunctionType)]
         waiting += [one.__code__ for one in called if one.__globals__ is fn.__globals__]
-        own.names |= _set_by(code)
-    if own.names:
-        _own[id(fn.__globals__)] = own
+        names |= _set_by(code)
+    return names
 
 
 def _set_by(code: CodeType) -> set[str]:
@@ -120,6 +135,10 @@ def _settle(cls: type, state: Any) -> type:
     if cls not in _settled:
         _settled.add(cls)
         cloudpickle_internals._class_setstate(cls, state)
+    elif works():  # what the parent has set since; the parent's own class is never set by a worker
+        for name, value in state[0].items():
+            if not name.startswith("__") and not hasattr(value, "__get__"):
+                setattr(cls, name, value)
     return cls
 
 

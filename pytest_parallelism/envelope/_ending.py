@@ -40,6 +40,11 @@ class RunningTasks:
     def __exit__(self, *_: object) -> None:
         self._leave(threading.get_ident())
 
+    @staticmethod
+    def ended(error: BaseException) -> bool:
+        """Whether a task was ended by `end`."""
+        return isinstance(error, _Ended)
+
     def end(self) -> None:
         """Raises in every thread that runs a task, once a task."""
         self._over = self._striking = True

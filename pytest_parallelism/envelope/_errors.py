@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..errors import TaskExit, TaskFailed
 from ._pickling import dumps, loads
 
-__all__ = ["Caught", "Failure", "RemoteTraceback", "attempt", "catch", "release", "task_error"]
+__all__ = ["Caught", "Failure", "RemoteTraceback", "attempt", "catch", "release", "task_error", "unstopped"]
 
 
 class Failure(NamedTuple):
@@ -22,6 +22,12 @@ class Failure(NamedTuple):
 
     position: int
     error: BaseException
+
+
+def unstopped(exc: RuntimeError) -> BaseException:
+    """The StopIteration of a task, of which a generator made this RuntimeError (PEP 479); else itself."""
+    cause = exc.__cause__
+    return cause if isinstance(cause, StopIteration) else exc
 
 
 def attempt(fn: Callable[[Any], Any], items: Iterable[Any]) -> tuple[list[Any], Failure | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from collections import deque
@@ -24,7 +25,8 @@ def line() -> tuple[socket.socket, socket.socket]:
     """Two ends of a stream; the system may allow less than we ask for."""
     ends = socket.socketpair()
     for end in ends:
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        with contextlib.suppress(OSError):  # some systems refuse instead
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
     return ends
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ._errors import Caught, catch, release, task_error
@@ -110,16 +111,19 @@ def note(error: BaseException, text: str) -> None:
 class Initializing(Wrapper):
     """A user's initializer of workers with its arguments; its error says what it was.
 
-    Globals that it sets belong to the worker: where its module goes by value, functions of that module find
-    them there and bring none of the parent's.
+    Meanwhile `kept`, globals that it sets belong to the worker: where its module goes by value, functions of
+    that module find them there and bring none of the parent's.
     """
 
     def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...] = ()) -> None:
-        from ._by_value import keep
-
         super().__init__(fn)
         self.args = args
-        keep(fn)
+
+    def kept(self) -> AbstractContextManager[None]:
+        """While a pool is open."""
+        from ._by_value import keep
+
+        return keep(self.fn)
 
     def __call__(self) -> None:
         """Calls it. What it makes stays where it puts it: nothing is given back."""

@@ -15,7 +15,7 @@ from typing import Any
 from ._settings import WorkerSettings, take_over
 from ._speech import listen
 
-__all__ = ["NATIVE_THREAD_VARIABLES", "limit_native_threads", "preparing", "start_worker"]
+__all__ = ["NATIVE_THREAD_VARIABLES", "limit_native_threads", "preparing", "start_worker", "works"]
 
 NATIVE_THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -30,6 +30,7 @@ NATIVE_THREAD_VARIABLES = (
 _NATIVE_LIBRARIES = ("numpy", "scipy", "sklearn", "torch")
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
+_works = False
 _native_threads: int | None = None
 _limited: tuple[bool, ...] | None = None
 
@@ -49,7 +50,8 @@ def start_worker(
     parent; from then on, what tasks log, warn and print goes to the parent with the answers of `run`. None
     leaves logging, warnings and streams alone.
     """
-    global _native_threads
+    global _native_threads, _works
+    _works = True
     with contextlib.suppress(OSError, AttributeError):  # it leads a session; Windows has no groups
         os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -64,6 +66,11 @@ def start_worker(
     if settings is not None:
         take_over(settings)
         listen()
+
+
+def works() -> bool:
+    """Whether this process is a worker."""
+    return _works
 
 
 def _tie_to_parent() -> bool:

@@ -39,7 +39,7 @@ class _Reading:
 class LoadMeter:
     """Reads /proc/stat of the cores that we may use (ticks of 10 ms), and our own CPU time.
 
-    Where the system does not tell, others use nothing, and workers never wait.
+    Where the system does not tell how much the workers compute, it tells nothing: None.
     """
 
     def __init__(self) -> None:
@@ -54,6 +54,8 @@ class LoadMeter:
             return None
         now, then = _read(workers), self._then
         self._then = now
+        if workers and not now.workers:
+            return None
         both = [(now.workers[pid], then.workers.get(pid, (0.0, 0.0))) for pid in now.workers]
         computed = sum(after[0] - before[0] for after, before in both)
         others = now.busy - then.busy - computed - (now.own - then.own)
@@ -77,10 +79,12 @@ def _used(pid: int) -> tuple[float, float] | None:
     """CPU seconds of a process, and seconds that its main thread waited for a core."""
     try:
         computed = time.clock_gettime(~pid << 3 | 2)
-        delayed = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) * 1e-9
-    except (OSError, AttributeError, IndexError):  # it has ended; other systems have no such clock or file
+    except (OSError, AttributeError):  # it has ended; other systems have no such clock
         return None
-    return computed, delayed
+    try:
+        return computed, int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) * 1e-9
+    except (OSError, IndexError):  # a kernel without CONFIG_SCHED_INFO
+        return computed, 0.0
 
 
 def _busy() -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import os
 import threading
 import time
@@ -57,6 +58,7 @@ class CrewPool(ExecutorPool):
         self._options = options
         self._crew = Crew(slots, method, loops=loops)
         self._owner = threading.get_ident()
+        self._lock = threading.Lock()
         self._streams = 0
         self._dispatcher: _Dispatcher | None = None
 
@@ -90,15 +92,22 @@ class CrewPool(ExecutorPool):
     ) -> Iterator[tuple[int, list[Any]]]:
         """See `HasStream.stream`."""
         if self._dispatcher or threading.get_ident() != self._owner:
+            if task_timeout is not None:
+                raise PoolError(
+                    "task_timeout= works in the thread that opened the pool, and before its executor is used"
+                )
             return super().stream(fn, chunks, in_flight=in_flight, ordered=ordered, timeout=timeout)
         return self._direct(fn, chunks, in_flight, ordered, Deadline(timeout), task_timeout)
 
     def sender(self, fn: Callable[[Any], Any]) -> Send:
         """See `Sending`: what the executor, and maps of other threads, send through."""
-        if self._dispatcher is None:
-            if self._streams:
-                raise PoolError("an unfinished imap of this pool must end before its executor can be used")
-            self._dispatcher = _Dispatcher(self._crew, self._fell)
+        with self._lock:
+            if self._dispatcher is None:
+                if self._streams:
+                    raise PoolError(
+                        "an unfinished imap of this pool must end before its executor can be used"
+                    )
+                self._dispatcher = _Dispatcher(self._crew, self._fell)
         dispatcher = self._dispatcher
         blob = pack(_Coroutine(fn) if self._loops else fn, self._options.by_value)
         enclosing = self.enclosing(lasting=False)
@@ -231,7 +240,7 @@ class _Feed:
         self._chunks = iter(chunks)
         self._blob = blob
         self._close = close
-        self._drawn: dict[int, None] = {}
+        self._drawn: dict[int, Job] = {}
 
     def draw(self) -> Job | None:
         """See `Feed`."""
@@ -239,8 +248,8 @@ class _Feed:
         if self.limit is not None and len(self._drawn) >= self.limit:
             return None
         for start, items in self._chunks:
-            self._drawn[start] = None
-            return Job(start, self._blob, self._close(items, start), len(items), start)
+            job = self._drawn[start] = Job(start, self._blob, self._close(items, start), len(items), start)
+            return job
         return None
 
     def patience(self) -> float | None:
@@ -274,7 +283,8 @@ class _Feed:
 
     def _limits(self) -> Iterator[tuple[float, int, Job]]:
         for worker in self._crew.workers:
-            for job in worker.doing.values():
+            # What others asked for, who may have left, has no limit of ours.
+            for job in (job for job in worker.doing.values() if self._drawn.get(job.number) is job):
                 yield worker.busy_since + (self.task_timeout or 0.0) * job.items, worker.pid, job
 
 
@@ -291,7 +301,7 @@ class _Dispatcher:
         self._fault: BaseException | None = None
         self._futures: dict[int, Future[Any]] = {}
         self._jobs: SimpleQueue[Job] = SimpleQueue()
-        self._numbers = 0
+        self._numbers = itertools.count()
         self._stopping = False
         self._dry = False
         self._wake, self._bell = os.pipe()
@@ -302,9 +312,9 @@ class _Dispatcher:
     def submit(self, blob: bytes, payload: bytes, items: int, start: int) -> Future[Any]:
         """What will be the answer of this chunk."""
         future: Future[Any] = Future()
-        self._numbers += 1
-        self._futures[self._numbers] = future
-        self._jobs.put(Job(self._numbers, blob, payload, items, start))
+        number = next(self._numbers)
+        self._futures[number] = future
+        self._jobs.put(Job(number, blob, payload, items, start))
         if self._fault is not None:
             self._fail(self._fault)
         elif not self._stopping:
@@ -337,6 +347,8 @@ class _Dispatcher:
             self._stopping = True
             os.write(self._bell, b".")
             self._thread.join()
+            for future in tuple(self._futures.values()):
+                future.cancel()
             self._fail(PoolError("the pool was closed"))
             os.close(self._wake)
             os.close(self._bell)
@@ -361,5 +373,5 @@ class _Dispatcher:
     def _fail(self, error: BaseException) -> None:
         for number in tuple(self._futures):
             future = self._futures.pop(number, None)
-            if future and not future.done() and not future.cancel():
+            if future and not future.done() and (future.running() or future.set_running_or_notify_cancel()):
                 future.set_exception(error)

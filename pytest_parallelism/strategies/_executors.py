@@ -12,7 +12,7 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
-from ..envelope import Calling, adapted
+from ..envelope import Calling, adapted, unstopped
 from ..errors import PoolError
 from ..strategy import Chunk
 from ..workers import adopting, in_slices
@@ -92,7 +92,11 @@ class ExecutorPool:
         """See `Pool.map`. After a timeout or a lost worker the pool has ended, and says so."""
         chunks = chunked(items, chunk_size, self.workers, self.chunk_rule)
         answers = self.stream(fn, chunks, timeout=timeout)
-        return [result for _, results in answers for result in results]
+        try:
+            return [result for _, results in answers for result in results]
+        except RuntimeError as exc:
+            error = unstopped(exc)
+            raise error from error.__cause__
 
     def stream(
         self,

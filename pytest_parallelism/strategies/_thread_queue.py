@@ -107,6 +107,8 @@ class ThreadQueuePool(ExecutorPool):
     def open_answer(self, answer: Answer) -> list[Any]:
         """See `Sending`."""
         results, failure = answer
+        if failure and RunningTasks.ended(failure.error):
+            raise PoolError(f"the pool has ended, and this task with it: {self.ended or 'it was closed'}")
         if failure:
             raise failure.error
         return results

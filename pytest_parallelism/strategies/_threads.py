@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..envelope import Failure, RunningTasks, attempt, preparing, rendezvous
+from ..errors import PoolError
 from ..strategy import StrategyOptions
 from ..workers import bounded
 from ._chunks import ChunkRule, Deadline, one_by_one
@@ -60,6 +61,8 @@ class ThreadsPool(ExecutorPool):
     def open_answer(self, answer: tuple[list[Any], Failure | None]) -> list[Any]:
         """See `Sending`."""
         results, failure = answer
+        if failure and RunningTasks.ended(failure.error):
+            raise PoolError(f"the pool has ended, and this task with it: {self.ended or 'it was closed'}")
         if failure:
             raise failure.error
         return results

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import select
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -146,6 +148,8 @@ class Crew:
         """Ends the workers: those that are idle by themselves, the others at once."""
         if not self.busy():
             for worker in self.workers:
+                with contextlib.suppress(OSError):
+                    worker.line.shutdown(socket.SHUT_RDWR)  # others that were forked hold our side open too
                 worker.line.close()
             limit = time.monotonic() + _CLOSE_SECONDS
             for worker in self.workers:
@@ -175,19 +179,20 @@ class Crew:
         Whether the feed had no more; otherwise all are full, maybe of what an exchange that was left asked.
         """
         given: list[Worker] = []
-        for more in (False, True) if ahead else (False,):
-            while with_room := [w for w in self.workers[: self.active] if w.room(ahead=more) > 0]:
-                for worker in with_room:
-                    job = feed.draw()
-                    if job is None:
-                        self._flush(given)
-                        return True
-                    self._tags += 1
-                    self._asked[self._tags] = job.number, came
-                    tags.add(self._tags)
-                    worker.give(self._tags, job)
-                    given.append(worker)
-        self._flush(given)
+        try:
+            for more in (False, True) if ahead else (False,):
+                while with_room := [w for w in self.workers[: self.active] if w.room(ahead=more) > 0]:
+                    for worker in with_room:
+                        job = feed.draw()
+                        if job is None:
+                            return True
+                        self._tags += 1
+                        self._asked[self._tags] = job.number, came
+                        tags.add(self._tags)
+                        worker.give(self._tags, job)
+                        given.append(worker)
+        finally:  # also where the feed raises: what was given must go, or its worker would have no room
+            self._flush(given)
         return False
 
     def _pump(self, seconds: float | None) -> None:

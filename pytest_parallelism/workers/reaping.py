@@ -109,7 +109,7 @@ def end_of(process: BaseProcess) -> tuple[int, bool]:
     multiprocessing's sentinel is a pipe that the children of a task hold open too, and workers forked later.
     """
     if sys.platform == "linux":
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # some builds of Python lack it (conda's)
             return os.pidfd_open(process.pid or 0), True
     return int(process.sentinel), False
 

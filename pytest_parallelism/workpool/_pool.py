@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
@@ -10,8 +12,8 @@ from itertools import accumulate, chain, count
 from typing import Any
 
 from ..division import auto_chunk, balanced
-from ..envelope import Outcome, Trying, adapted, is_async, named, note
-from ..errors import Unsuitable, UsageError
+from ..envelope import Outcome, Trying, adapted, is_async, named, note, unstopped
+from ..errors import TaskTimeout, Unsuitable, UsageError
 from ..strategy import Counts, HasExecutor, HasStream, Isolation, Pool, Strategy
 from ._options import BACKOFF, MapOptions, in_flight_chunks
 from ._streams import batched, in_turn, streamed
@@ -104,7 +106,11 @@ class WorkPool:
         """`map` with its options as one object."""
         task = self._task(fn, options)
         todo: Sequence[Any] = items if isinstance(items, (list, tuple)) else list(items)
-        results, indices = self._results(task, todo, options)
+        try:
+            results, indices = self._results(task, todo, options)
+        except RuntimeError as exc:
+            error = unstopped(exc)
+            raise error from error.__cause__
         if not options.tries:
             return results
         return [self._opened(result, index) for result, index in zip(results, indices, strict=True)]
@@ -248,8 +254,12 @@ class WorkPool:
             timeout=options.timeout,
             task_timeout=options.task_timeout,
         )
+        end = math.inf if options.timeout is None else time.monotonic() + options.timeout
         with contextlib.closing(answers):
             for start, results in answers:
+                if time.monotonic() > end:  # its pool looks at the clock only where it has to wait
+                    said = f"the stream did not end within {options.timeout:g} s, its reader included"
+                    raise TaskTimeout(said)
                 for index, result in enumerate(results, start):
                     yield self._opened(result, index)
 
