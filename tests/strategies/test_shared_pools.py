@@ -57,6 +57,11 @@ def stop(_item: int) -> Any:
     return next(iter(()))
 
 
+def read_slowly(stream: Iterator[Any]) -> None:
+    for _ in stream:
+        time.sleep(0.02)
+
+
 def leave(_item: int) -> None:
     time.sleep(0.05)
     os._exit(3)
@@ -145,7 +150,7 @@ def test_the_time_of_a_stream_is_over_also_while_answers_are_ready(name: str) ->
     with KNOWN[name].open(2, OPTIONS) as pool:
         stream = WorkPool(pool, KNOWN[name]).imap(double, range(100), timeout=0.1)
         with pytest.raises(TaskTimeout):
-            list(map(lambda _: time.sleep(0.02), stream))
+            read_slowly(stream)
 
 
 def test_another_callers_task_ends_with_its_pool_in_an_error_of_ours() -> None:
