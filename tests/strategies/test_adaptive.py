@@ -69,8 +69,10 @@ class Told:
         self._share = share
         self._then = 0.0
 
-    def since(self, _workers: Sequence[int], _least: float) -> Load:
+    def since(self, _workers: Sequence[int], least: float) -> Load | None:
         now = self._pool._crew.busy_seconds()
+        if self._share < 1.0 and now - self._then < least:
+            return None  # as the real one does: of a moment no share can be told
         computed, self._then = self._share * (now - self._then), now
         return Load(foreign=self.foreign, computed=computed, delayed=0.0)
 
