@@ -17,26 +17,24 @@ import functools
 import multiprocessing.util
 import operator
 import os
-import re
 import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .errors import NotTransferable, ParallelismError, TaskExit, TaskTimeout, WorkerLost
-from .strategy import Counts, HasExecutor, HasPids, Isolation, Pool, Strategy, StrategyOptions
+from ..errors import NotTransferable, ParallelismError, TaskExit, TaskTimeout, WorkerLost
+from ..strategy import Counts, HasExecutor, HasPids, Isolation, Pool, Strategy, StrategyOptions
+from ._traces import leftovers
 
 __all__ = ["StrategyConformance"]
 
 _OUTSIDE = (Isolation.PROCESS, Isolation.REMOTE)
-_HELPERS = re.compile(r"resource_tracker|forkserver")
-"""Processes of Python and loky that serve the whole session and stay after a pool is closed."""
 
 
 class _OwnError(Exception):
@@ -303,7 +301,7 @@ class StrategyConformance:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         monkeypatch.setenv("TMPDIR", str(tmp_path))
         release = threading.Event()
-        before = _leftovers(tmp_path)
+        before = leftovers(tmp_path)
         try:
             with strategy.open(_counted(strategy, 2), options) as pool:
                 pool.map(_as_task(strategy, _double), range(10))
@@ -318,7 +316,7 @@ class StrategyConformance:
             assert end == "exception"
         finally:
             release.set()
-        assert _leftovers(tmp_path) - before == set()
+        assert leftovers(tmp_path) - before == set()
 
     def _check_places(self, isolation: Isolation, workers: int, seen: Sequence[tuple[int, int]]) -> None:
         pids = {pid for pid, _ in seen}
@@ -363,35 +361,6 @@ def _check_ended_or_usable(strategy: Strategy, pool: Pool) -> None:
         assert pool.map(_as_task(strategy, _double), [4]) == [8]
     except ParallelismError as exc:
         assert "has ended" in str(exc)  # noqa: PT017  # both ends are right
-
-
-def _leftovers(folder: Path) -> set[str]:
-    """What a closed pool must not leave, by name."""
-    found = {f"process {process.pid}" for process in multiprocessing.active_children()}
-    found |= {f"process {pid}" for pid in _children()}
-    found |= {f"file {path.name}" for path in folder.iterdir()}
-    found |= {f"thread {thread.name}" for thread in threading.enumerate()}
-    shared = Path("/dev/shm")  # noqa: S108  # looked at, never written
-    if shared.is_dir():
-        found |= {f"memory {path.name}" for path in shared.iterdir() if str(os.getpid()) in path.name}
-    return found
-
-
-def _children() -> Iterator[int]:
-    """Processes of this one, the ended that nobody reaped too; helpers of Python are none of ours."""
-    for thread in Path("/proc/self/task").glob("*"):
-        for pid in (_read(thread / "children") or "").split():
-            command = _read(Path(f"/proc/{pid}/cmdline"))
-            if command is not None and not _HELPERS.search(command):
-                yield int(pid)
-
-
-def _read(path: Path) -> str | None:
-    """A file of /proc, None where its thread or process ended after it was listed."""
-    try:
-        return path.read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
 
 
 def _hung(strategy: Strategy, release: threading.Event) -> tuple[Callable[[Any], Any], float]:
