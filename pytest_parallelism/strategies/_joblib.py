@@ -198,8 +198,9 @@ class LastingMultiprocessing(Lasting):
         pool._worker_handler._state = TERMINATE  # or it would replace the killed workers
         end(pool._pool)
         end(pool._pool)  # the one that it may have just made
-        with contextlib.suppress(ValueError, AssertionError):
-            pool._inqueue._rlock.release()  # a killed worker may have held it
+        for lock in (pool._inqueue._rlock, pool._outqueue._wlock):
+            with contextlib.suppress(ValueError, AssertionError):
+                lock.release()  # a killed worker may have held it, the second one after its last answer too
         bounded(pool.terminate)
 
 
