@@ -27,6 +27,7 @@ __all__ = ["Lasting", "LastingLoky", "LastingMultiprocessing", "LastingThreading
 Callback = Callable[[Any], None]
 
 _JOIN_SECONDS = 1.0
+_LOCK_SECONDS = 2.0
 
 
 class Jobs(int):
@@ -197,10 +198,11 @@ class LastingMultiprocessing(Lasting):
         self.unwatch()
         pool._worker_handler._state = TERMINATE  # or it would replace the killed workers
         end(pool._pool)
+        pool._worker_handler.join(_JOIN_SECONDS)
         end(pool._pool)  # the one that it may have just made
         for lock in (pool._inqueue._rlock, pool._outqueue._wlock):
-            with contextlib.suppress(ValueError, AssertionError):
-                lock.release()  # a killed worker may have held it, the second one after its last answer too
+            lock.acquire(timeout=_LOCK_SECONDS)  # or a killed worker holds it
+            lock.release()
         bounded(pool.terminate)
 
 
