@@ -30,7 +30,7 @@ import pytest
 
 from ..errors import NotTransferable, ParallelismError, TaskExit, TaskTimeout, WorkerLost
 from ..strategy import Counts, HasExecutor, HasPids, Isolation, Pool, Strategy, StrategyOptions
-from ._traces import leftovers
+from ._traces import leftovers, remaining
 
 __all__ = ["StrategyConformance"]
 
@@ -316,7 +316,7 @@ class StrategyConformance:
             assert end == "exception"
         finally:
             release.set()
-        assert leftovers(tmp_path) - before == set()
+        assert remaining(before, tmp_path) == set()
 
     def _check_places(self, isolation: Isolation, workers: int, seen: Sequence[tuple[int, int]]) -> None:
         pids = {pid for pid, _ in seen}

@@ -6,10 +6,13 @@ import multiprocessing
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["leftovers"]
+__all__ = ["leftovers", "remaining"]
+
+_GRACE_SECONDS = 2.0
 
 _HELPERS = re.compile(r"resource_tracker|forkserver")
 """Processes of Python and loky that serve the whole session and stay after a pool is closed."""
@@ -25,6 +28,14 @@ def leftovers(folder: Path) -> set[str]:
     if shared.is_dir():
         found |= {f"memory {path.name}" for path in shared.iterdir() if str(os.getpid()) in path.name}
     return found
+
+
+def remaining(before: set[str], folder: Path) -> set[str]:
+    """What is left beside what was there before; a thread that is told to end takes a moment."""
+    end = time.monotonic() + _GRACE_SECONDS
+    while (left := leftovers(folder) - before) and time.monotonic() < end:
+        time.sleep(0.01)
+    return left
 
 
 def _children() -> Iterator[int]:
