@@ -200,9 +200,11 @@ class LastingMultiprocessing(Lasting):
         end(pool._pool)
         pool._worker_handler.join(_JOIN_SECONDS)
         end(pool._pool)  # the one that it may have just made
-        for lock in (pool._inqueue._rlock, pool._outqueue._wlock):
-            lock.acquire(timeout=_LOCK_SECONDS)  # or a killed worker holds it
-            lock.release()
+        with contextlib.suppress(ValueError, AssertionError):
+            pool._inqueue._rlock.release()  # an idle worker holds it, and none of our threads
+        # For a moment a thread of the pool may hold this one, whose own release would fail after ours.
+        pool._outqueue._wlock.acquire(timeout=_LOCK_SECONDS)  # or a killed worker holds it
+        pool._outqueue._wlock.release()
         bounded(pool.terminate)
 
 
