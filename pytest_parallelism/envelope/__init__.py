@@ -16,14 +16,16 @@ from __future__ import annotations
 from ._drag import drag
 from ._ending import RunningTasks, raise_in, take_back
 from ._errors import Caught, Failure, RemoteTraceback, attempt, catch, release, task_error, unstopped
-from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox, line
+from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox, Rooms, line
 from ._interpreter import run_ending, start_interpreter
 from ._meeting import Seen, rendezvous
+from ._packing import Packer
+from ._parts import Parts
 from ._serve import serve
 from ._settings import WorkerSettings, worker_settings
 from ._shipped import shipped
 from ._speech import Telling, heard
-from ._tasks import enclose, pack, run, unpack
+from ._tasks import enclose, enclosed, pack, run, unpack
 from ._trying import Initializing, Outcome, Trying, note
 from ._worker import NATIVE_THREAD_VARIABLES, preparing, start_worker
 from ._wrappers import Blocking, Calling, Collecting, Each, Wrapper, adapted, is_async, named
@@ -44,7 +46,10 @@ __all__ = [
     "Initializing",
     "Outbox",
     "Outcome",
+    "Packer",
+    "Parts",
     "RemoteTraceback",
+    "Rooms",
     "RunningTasks",
     "Seen",
     "Telling",
@@ -56,6 +61,7 @@ __all__ = [
     "catch",
     "drag",
     "enclose",
+    "enclosed",
     "heard",
     "is_async",
     "line",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import io
 import mmap
 import os
 import weakref
@@ -16,9 +15,10 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import PoolError
-from ._by_value import Pickler, dumps
+from ._by_value import Pickler, dump
+from ._parts import Parts
 from ._shipped import went
-from ._tasks import _PRIMITIVES, enclose
+from ._tasks import _PRIMITIVES, _kinds, enclosed
 
 __all__ = ["Place", "Reduced", "enclose_without", "open_memory", "remove_memory"]
 
@@ -76,7 +76,7 @@ def _mapped(name: str, begin: int, size: int, file: bool) -> mmap.mmap:
 
 
 class _Without(Pickler):
-    def __init__(self, file: io.BytesIO, added: list[ModuleType], *, place: Callable[[Any], Any]) -> None:
+    def __init__(self, file: Parts, added: list[ModuleType], *, place: Callable[[Any], Any]) -> None:
         super().__init__(file, added)
         self._place = place
 
@@ -91,18 +91,19 @@ def enclose_without(
     place: Callable[[Any], Reduced | None],
     by_value: Iterable[ModuleType] = (),
     start: int = 0,
-) -> bytes:
-    """`enclose`, but what ``place`` gives for an object travels instead of it, wherever pickle meets it.
+) -> Parts:
+    """`enclosed`, but what ``place`` gives for an object travels instead of it, wherever pickle meets it.
 
     Raises `NotTransferable`, and the `PoolError` that ``place`` raises.
     """
-    if _PRIMITIVES.issuperset(map(type, items)):
-        return enclose(items, by_value, start)
+    if _PRIMITIVES.issuperset(_kinds(items)):
+        return enclosed(items, by_value, start)
+    parts = Parts()
     try:
-        data = dumps(list(items), by_value, functools.partial(_Without, place=place))
+        dump(list(items), parts, by_value, functools.partial(_Without, place=place))
     except PoolError:
         raise
-    except Exception:  # noqa: BLE001  # whatever a user's __reduce__ raises: `enclose` names the item
-        return enclose(items, by_value, start)
-    went(len(data))
-    return data
+    except Exception:  # noqa: BLE001  # whatever a user's __reduce__ raises: `enclosed` names the item
+        return enclosed(items, by_value, start)
+    went(parts.size)
+    return parts

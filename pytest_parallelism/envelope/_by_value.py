@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import os
 import pickle
 import sys
@@ -18,15 +17,16 @@ import cloudpickle
 import cloudpickle.cloudpickle as cloudpickle_internals
 
 from ._locks import open_after_fork
+from ._parts import Parts
 from ._worker import works
 
-__all__ = ["Pickler", "dumps", "keep"]
+__all__ = ["Pickler", "dump", "keep"]
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type information
     """Pickles by value whatever a fresh interpreter could not import, wherever it is met."""
 
-    def __init__(self, file: io.BytesIO, added: list[ModuleType]) -> None:
+    def __init__(self, file: Parts, added: list[ModuleType]) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self._added = added
 
@@ -150,21 +150,20 @@ def _register(modules: Iterable[ModuleType], added: list[ModuleType]) -> None:
             added.append(module)
 
 
-def dumps(
+def dump(
     obj: Any,
+    parts: Parts,
     by_value: Iterable[ModuleType] = (),
-    pickler: Callable[[io.BytesIO, list[ModuleType]], Pickler] = Pickler,
-) -> bytes:
+    pickler: Callable[[Parts, list[ModuleType]], Pickler] = Pickler,
+) -> None:
     added: list[ModuleType] = []
-    buffer = io.BytesIO()
     with _pickling:
         try:
             _register(by_value, added)
-            pickler(buffer, added).dump(obj)
+            pickler(parts, added).dump(obj)
         finally:
             for module in added:
                 cloudpickle.unregister_pickle_by_value(module)
-    return buffer.getvalue()
 
 
 def _importable(module: ModuleType) -> bool:

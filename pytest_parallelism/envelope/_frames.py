@@ -6,9 +6,10 @@ import contextlib
 import socket
 import struct
 from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-__all__ = ["ANSWER", "CHUNK", "FUNCTION", "READY", "Frame", "Inbox", "Outbox", "line", "post"]
+__all__ = ["ANSWER", "CHUNK", "FUNCTION", "READY", "Frame", "Inbox", "Outbox", "Rooms", "line", "post"]
 
 FUNCTION, CHUNK, READY, ANSWER = range(4)
 
@@ -17,6 +18,8 @@ _RECEIVE = 1 << 16
 """Bytes a read asks for: under the size from which malloc maps and unmaps memory for each."""
 _LARGE = 1 << 16
 """Bytes from which a body is read into its own place, and sent without joining it to its header."""
+_KEPT = 1 << 22
+"""Bytes up to which the room of a large body is used again."""
 _BUFFER = 1 << 22
 """Bytes that may be under way: 16 MB go 1.7 times faster than with Linux's own 208 KB (our measurement)."""
 
@@ -36,14 +39,36 @@ class Frame(NamedTuple):
     kind: int
     tag: int
     start: int
-    body: bytes | bytearray
+    body: bytes | memoryview
+
+
+class Rooms:
+    """Where large bodies are read into, at most ``spare`` of them for the next ones.
+
+    A new room costs a page fault for every 4 KB, and malloc gives so large a one back to the system each
+    time: 1 MB there and back took 2.2 ms, and takes 1.4 (our measurement).
+    """
+
+    def __init__(self, spare: int = 1) -> None:
+        self._spare: deque[bytearray] = deque(maxlen=spare)
+
+    def take(self, length: int) -> memoryview:
+        """A room of that length, with anything in it."""
+        room = self._spare.pop() if self._spare else b""
+        return memoryview(room if len(room) >= length else bytearray(length))[:length]
+
+    def give_back(self, body: bytes | memoryview) -> None:
+        """Nobody reads this body any more; small ones have no room."""
+        if isinstance(body, memoryview) and isinstance(body.obj, bytearray) and len(body.obj) <= _KEPT:
+            self._spare.append(body.obj)
 
 
 class Inbox:
     """Frames that came, each as soon as it is whole."""
 
-    def __init__(self, line: socket.socket) -> None:
+    def __init__(self, line: socket.socket, rooms: Rooms) -> None:
         self._line = line
+        self._rooms = rooms
         self._rest = b""
         self._large: Frame | None = None
         self._filled = 0
@@ -64,7 +89,7 @@ class Inbox:
             begin = position + _HEADER.size
             if len(data) - begin < length:
                 if length >= _LARGE:
-                    self._begin(Frame(kind, tag, start, bytearray(length)), data[begin:])
+                    self._begin(Frame(kind, tag, start, self._rooms.take(length)), data[begin:])
                     return frames
                 break
             position = begin + length
@@ -73,11 +98,13 @@ class Inbox:
         return frames
 
     def _begin(self, frame: Frame, data: bytes) -> None:
-        memoryview(frame.body)[: len(data)] = data
+        assert isinstance(frame.body, memoryview)
+        frame.body[: len(data)] = data
         self._large, self._filled, self._rest = frame, len(data), b""
 
     def _more_of(self, frame: Frame) -> list[Frame]:
-        came = self._line.recv_into(memoryview(frame.body)[self._filled :])
+        assert isinstance(frame.body, memoryview)
+        came = self._line.recv_into(frame.body[self._filled :])
         if not came:
             raise EOFError
         self._filled += came
@@ -98,9 +125,9 @@ class Outbox:
         """Whether something still has to go."""
         return bool(self._waiting)
 
-    def add(self, kind: int, tag: int, start: int, body: bytes) -> None:
-        """One more frame, for the next `flush`."""
-        self._waiting += map(memoryview, _parts(kind, tag, start, body))
+    def add(self, kind: int, tag: int, start: int, body: Sequence[bytes]) -> None:
+        """One more frame, its body in parts, for the next `flush`."""
+        self._waiting += map(memoryview, _packets(kind, tag, start, body))
 
     def flush(self) -> None:
         """Sends what the other side can take now. Raises OSError where it has closed."""
@@ -125,12 +152,21 @@ class Outbox:
         self._waiting.appendleft(memoryview(b"".join(small)))
 
 
-def post(line: socket.socket, kind: int, tag: int, start: int, body: bytes) -> None:
+def post(line: socket.socket, kind: int, tag: int, start: int, body: Sequence[bytes]) -> None:
     """Sends a frame and waits until it is out. Raises OSError where the other side has closed."""
-    for part in _parts(kind, tag, start, body):
-        line.sendall(part)
+    for packet in _packets(kind, tag, start, body):
+        line.sendall(packet)
 
 
-def _parts(kind: int, tag: int, start: int, body: bytes) -> tuple[bytes, ...]:
-    header = _HEADER.pack(len(body), kind, tag, start)
-    return (header + body,) if len(body) < _LARGE else (header, body)
+def _packets(kind: int, tag: int, start: int, body: Sequence[bytes]) -> Iterator[bytes]:
+    """The frame, small parts joined and large ones as they are."""
+    small = [_HEADER.pack(sum(map(len, body)), kind, tag, start)]
+    for part in body:
+        if len(part) < _LARGE:
+            small.append(part)
+            continue
+        yield b"".join(small)
+        yield part
+        small = []
+    if small:
+        yield b"".join(small)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from multiprocessing.synchronize import Lock
 from typing import Any, Protocol
 
-from ._frames import _HEADER, ANSWER, READY, Frame, post
-from ._tasks import run
+from ._frames import _HEADER, ANSWER, READY, post
+from ._parts import Parts
+from ._tasks import ran
 
-__all__ = ["Managed", "Queues", "Socket", "serve_queues"]
+__all__ = ["Managed", "Queues", "Socket", "serve_queues", "with_function"]
 
-Buffer = bytes | bytearray
-Taken = tuple[int, int, Buffer, Buffer]
+Taken = tuple[int, int, bytes, bytes | memoryview]
 """By which tag to answer, the index of the first item, the packed function, the items."""
 
 
@@ -24,8 +25,16 @@ class Queues(Protocol):
     def take(self) -> Taken:
         """The next chunk; raises EOFError or OSError when there will be none."""
 
-    def give(self, kind: int, tag: int, body: bytes) -> None:
+    def give(self, kind: int, tag: int, body: Parts) -> None:
         """An answer."""
+
+
+_SIZE = struct.Struct("<Q")
+
+
+def with_function(blob: bytes, payload: Parts) -> Parts:
+    """A chunk and its function in one message for `Socket`: nobody knows which process will take it."""
+    return Parts((_SIZE.pack(len(blob)), blob, *payload))
 
 
 class Socket:
@@ -37,26 +46,30 @@ class Socket:
         self._giving = giving
 
     def take(self) -> Taken:
-        """See `Queues`: a function and the chunk for it are two messages."""
+        """See `Queues`."""
         with self._taking:
-            blob = bytes(_read(self._line).body)
-            chunk = _read(self._line)
-        return chunk.tag, chunk.start, blob, chunk.body
+            tag, start, body = _read(self._line)
+        (size,) = _SIZE.unpack_from(body)
+        begin = _SIZE.size + size
+        return tag, start, body[_SIZE.size : begin], memoryview(body)[begin:]
 
-    def give(self, kind: int, tag: int, body: bytes) -> None:
+    def give(self, kind: int, tag: int, body: Parts) -> None:
         """See `Queues`."""
         with self._giving:
             post(self._line, kind, tag, 0, body)
 
 
-def _read(line: socket.socket) -> Frame:
-    """Waits for a message, and takes no byte of the next one. Raises EOFError when the parent has closed."""
-    length, kind, tag, start = _HEADER.unpack(_exactly(line, _HEADER.size))
-    return Frame(kind, tag, start, _exactly(line, length))
+def _read(line: socket.socket) -> tuple[int, int, bytes]:
+    """Waits for a message, and takes no byte of the next one; its tag, start and body.
+
+    Raises EOFError when the parent has closed.
+    """
+    length, _, tag, start = _HEADER.unpack(_exactly(line, _HEADER.size))
+    return tag, start, _exactly(line, length)
 
 
-def _exactly(line: socket.socket, size: int) -> Buffer:
-    data: Buffer = line.recv(size, socket.MSG_WAITALL) if size else b""
+def _exactly(line: socket.socket, size: int) -> bytes:
+    data: bytes = line.recv(size, socket.MSG_WAITALL) if size else b""
     while len(data) < size:  # a signal came
         more = line.recv(size - len(data), socket.MSG_WAITALL)
         if not more:
@@ -79,9 +92,9 @@ class Managed:
             raise EOFError
         return taken
 
-    def give(self, kind: int, tag: int, body: bytes) -> None:
+    def give(self, kind: int, tag: int, body: Parts) -> None:
         """See `Queues`."""
-        self._answers.put((kind, tag, body))
+        self._answers.put((kind, tag, b"".join(body)))
 
 
 def serve_queues(
@@ -95,7 +108,7 @@ def serve_queues(
         other.close()
     start()
     with contextlib.suppress(EOFError, OSError):
-        queues.give(READY, 0, run(prepare, [None]) if prepare else b"")
+        queues.give(READY, 0, ran(prepare, [None]) if prepare else Parts())
         while True:
             tag, first, blob, payload = queues.take()
-            queues.give(ANSWER, tag, run(bytes(blob), payload, first))
+            queues.give(ANSWER, tag, ran(blob, payload, first))

@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
-from ._frames import ANSWER, FUNCTION, READY, Frame, Inbox, post
-from ._tasks import run, run_async
+from ._frames import ANSWER, FUNCTION, READY, Frame, Inbox, Rooms, post
+from ._parts import Parts
+from ._tasks import ran, run_async
 from ._worker import preparing
 
 __all__ = ["serve"]
@@ -47,12 +48,13 @@ def serve(
             _one_after_another(line)
 
 
-def _prepared(prepare: bytes | None) -> bytes:
-    return run(prepare, [None]) if prepare else b""
+def _prepared(prepare: bytes | None) -> Parts:
+    return ran(prepare, [None]) if prepare else Parts()
 
 
 def _one_after_another(line: socket.socket) -> None:
-    inbox = Inbox(line)
+    rooms = Rooms()
+    inbox = Inbox(line, rooms)
     blob = b""
     while True:
         frames = deque(inbox.receive())
@@ -61,13 +63,14 @@ def _one_after_another(line: socket.socket) -> None:
             if frame.kind == FUNCTION:
                 blob = bytes(frame.body)
             else:
-                post(line, ANSWER, frame.tag, frame.start, run(blob, frame.body, frame.start))
+                post(line, ANSWER, frame.tag, frame.start, ran(blob, frame.body, frame.start))
+                rooms.give_back(frame.body)
             del frame  # or a worker would keep the last chunk while it waits
 
 
 def _in_threads(line: socket.socket, slots: int, prepare: bytes | None) -> None:
     jobs: SimpleQueue[Job] = SimpleQueue()
-    ready: SimpleQueue[bytes] = SimpleQueue()
+    ready: SimpleQueue[Parts] = SimpleQueue()
     sending = threading.Lock()
 
     begin = preparing()
@@ -78,7 +81,7 @@ def _in_threads(line: socket.socket, slots: int, prepare: bytes | None) -> None:
         with contextlib.suppress(OSError):
             while True:
                 blob, frame = jobs.get()
-                answer = run(blob, frame.body, frame.start)
+                answer = ran(blob, frame.body, frame.start)
                 with sending:
                     post(line, ANSWER, frame.tag, frame.start, answer)
                 del blob, frame, answer  # as above
@@ -91,7 +94,7 @@ def _in_threads(line: socket.socket, slots: int, prepare: bytes | None) -> None:
 
 
 def _hand_on(line: socket.socket, put: Callable[[Job], object]) -> None:
-    inbox = Inbox(line)
+    inbox = Inbox(line, Rooms())  # chunks may end in any order
     blob = b""
     while True:
         for frame in inbox.receive():
@@ -105,7 +108,7 @@ async def _on_a_loop(line: socket.socket, slots: int, prepare: bytes | None) -> 
     import asyncio
 
     jobs: asyncio.Queue[Job | None] = asyncio.Queue()
-    inbox = Inbox(line)
+    inbox = Inbox(line, Rooms())  # chunks may end in any order
     blob = b""
 
     def arrived() -> None:

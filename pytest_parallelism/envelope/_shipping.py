@@ -15,13 +15,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from . import _speech
+from ._packing import Packer
 from ._pickling import dumps
 from ._shipped import came, went
-from ._tasks import answered, attempted, enclose, pack, telling, unpack
+from ._tasks import answered, attempted, enclose, telling, unpack
 from ._worker import start_worker
 
 __all__ = [
@@ -99,7 +100,7 @@ class Shipping:
         self.by_value = tuple(by_value)
         self._numbers = itertools.count()
         self._files: dict[bytes, str] = {}
-        self._packed = _Packed(None, b"")
+        self._pack = Packer(self.by_value)
 
     @cached_property
     def folder(self) -> str:
@@ -117,11 +118,7 @@ class Shipping:
         """A function on its way. Raises `NotTransferable`."""
         slot = next(self._numbers) % _SLOTS
         self.cancelled[slot] = 0
-        if not self._packed.holds(fn):
-            self._packed = _Packed(fn, pack(fn, self.by_value))
-        else:
-            went(len(self._packed.blob))
-        blob = self._packed.blob
+        blob = self._pack(fn)
         return Shipment(self, slot, self._files.get(blob, blob))
 
     def file(self, blob: bytes) -> str:
@@ -191,34 +188,6 @@ class Shipment:
         self._shipping.cancel(self._slot)
 
 
-class _Packed:
-    """A packed function, and whether its bytes are still right.
-
-    They are for a function that refers to nothing that could change: the usual one is mapped in many rounds,
-    and to pack it costs 20 µs and more.
-    """
-
-    def __init__(self, fn: Callable[[Any], Any] | None, blob: bytes) -> None:
-        self.blob = blob
-        self._fn = fn if isinstance(fn, FunctionType) and not _refers(fn) else None
-        self._code = self._fn and self._fn.__code__
-
-    def holds(self, fn: Callable[[Any], Any]) -> bool:
-        """Whether these are the bytes of that function."""
-        known = self._fn
-        return known is not None and known is fn and known.__code__ is self._code and not _refers(known)
-
-
-def _refers(fn: FunctionType) -> bool:
-    own = fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__ or fn.__dict__
-    return bool(own) or not _names(fn.__code__).isdisjoint(fn.__globals__)
-
-
-def _names(code: CodeType) -> set[str]:
-    inner = (const for const in code.co_consts if isinstance(const, CodeType))
-    return set(code.co_names).union(*map(_names, inner))
-
-
 _cancelled: dict[str, mmap.mmap] = {}
 _blobs: dict[str, bytes] = {}
 
@@ -234,8 +203,8 @@ def perform(folder: str, slot: int, function: bytes | str, start: int, payload: 
     results, failure = attempted(blob, payload, start)
     if failure is None and not _speech.said and weight(results) is not None:
         return results
-    good, data = (False, failure) if failure is not None else answered(blob, results, start)
-    return good, telling(data) if _speech.said else data
+    good, parts = (False, failure) if failure is not None else answered(blob, results, start)
+    return good, telling(parts) if _speech.said else b"".join(parts)
 
 
 def start_pool_worker(*initargs: Any) -> None:

@@ -16,15 +16,19 @@ from ..errors import NotTransferable
 from . import _speech
 from ._errors import Caught, Failure, attempt, catch, release, task_error
 from ._locks import open_after_fork
-from ._pickling import dumps, loads
+from ._parts import Parts
+from ._pickling import dump, dumps, loads
 from ._shipped import came, went
 from ._worker import limit_native_threads
 from ._wrappers import named
 
-__all__ = ["enclose", "pack", "run", "unpack"]
+__all__ = ["enclose", "enclosed", "pack", "ran", "run", "run_async", "unpack"]
 
-_PRIMITIVES = frozenset({bool, bytes, complex, float, int, str, type(None)})
+_SMALL = frozenset({bool, complex, float, int, type(None)})
+_PRIMITIVES = _SMALL | {bytes, str}
 _CACHED_FUNCTIONS = 8
+_RESULTS, _MIXED, _ERROR, _SAID = range(4)
+"""What an answer holds: results, results with exceptions among them, an error, what was said and answer."""
 _Function = Callable[[Any], Any]
 Buffer = bytes | bytearray | memoryview
 _BUFFERS = (bytes, bytearray, memoryview)
@@ -48,18 +52,33 @@ def pack(fn: Callable[..., Any], by_value: Iterable[ModuleType] = ()) -> bytes:
 
 def enclose(items: Sequence[Any], by_value: Iterable[ModuleType] = (), start: int = 0) -> bytes:
     """Items as bytes; ``start`` is the index of the first one, for the message of `NotTransferable`."""
+    return b"".join(enclosed(items, by_value, start))
+
+
+def enclosed(items: Sequence[Any], by_value: Iterable[ModuleType] = (), start: int = 0) -> Parts:
+    """`enclose` in parts, among which large items of type bytes are the very items."""
     try:
-        if all(type(item) in _PRIMITIVES for item in items):
-            data = pickle.dumps(list(items), protocol=pickle.HIGHEST_PROTOCOL)
+        kinds = _kinds(items)
+        if _PRIMITIVES.issuperset(kinds):
+            parts = _pickled(list(items), kinds)
         else:
-            data = dumps(list(items), by_value)
+            parts = Parts()
+            dump(list(items), parts, by_value)
     except Exception as exc:
         index, item = _guilty(items, functools.partial(dumps, by_value=by_value))
         raise NotTransferable(
             f"item {start + index} ({type(item).__name__}) cannot be sent to a worker ({_brief(exc)})"
         ) from exc
-    went(len(data))
-    return data
+    went(parts.size)
+    return parts
+
+
+def _pickled(value: Any, kinds: set[type]) -> Parts:
+    if _SMALL.issuperset(kinds):
+        return Parts((pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL),))
+    parts = Parts()
+    pickle.Pickler(parts, pickle.HIGHEST_PROTOCOL).dump(value)
+    return parts
 
 
 def unpack(data: Buffer) -> list[Any]:
@@ -74,16 +93,19 @@ def unpack(data: Buffer) -> list[Any]:
 
 def _opened(data: Buffer) -> list[Any]:
     try:
-        good, value = loads(data)
+        kind, value = loads(data)
     except Exception as exc:
         raise NotTransferable(f"a result cannot be loaded in the parent ({_brief(exc)})") from exc
-    if good is None:
+    if kind == _SAID:
         entries, answer = value
         _speech.replay(entries)
         return _opened(answer)
-    if not good:
+    if kind == _ERROR:
         raise release(value)
-    return [release(result) if isinstance(result, Caught) else result for result in value]
+    if kind == _MIXED:
+        return [release(result) if isinstance(result, Caught) else result for result in value]
+    results: list[Any] = value
+    return results
 
 
 def _guilty(values: Sequence[Any], dump: Callable[[Any], bytes]) -> tuple[int, Any]:
@@ -109,32 +131,37 @@ def run(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> bytes:
     ``payload``: what `enclose` gave, or the items themselves. ``start``: index of the first item. The answer
     takes along what tasks of this worker have said since the last one.
     """
+    return b"".join(ran(blob, payload, start))
+
+
+def ran(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> Parts:
+    """`run`, its answer in parts."""
     results, failure = attempted(blob, payload, start)
     answer = failure or answered(blob, results, start)[1]
-    return telling(answer) if _speech.said else answer
+    return Parts((telling(answer),)) if _speech.said else answer
 
 
-def telling(answer: bytes) -> bytes:
+def telling(answer: Parts) -> bytes:
     """An answer that takes along what was said."""
-    return _wire(None, (_speech.take(), answer))
+    return b"".join(_wire(_SAID, (_speech.take(), b"".join(answer))))
 
 
-def attempted(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> tuple[list[Any], bytes | None]:
-    """Results of a `run` as they are, or its first error as bytes for `unpack`."""
+def attempted(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> tuple[list[Any], Parts | None]:
+    """Results of a `run` as they are, or its first error for `unpack`."""
     try:
         fn, items = _task(blob, payload)
     except NotTransferable as exc:
-        return [], _wire(False, catch(exc, cause=exc.__cause__))
+        return [], _wire(_ERROR, catch(exc, cause=exc.__cause__))
     results, failure = attempt(fn, items)
     return (results, None) if failure is None else ([], _failed(failure, start))
 
 
-async def run_async(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> bytes:
-    """`run` of a coroutine function, on the loop that runs here."""
+async def run_async(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> Parts:
+    """`ran` of a coroutine function, on the loop that runs here."""
     try:
         fn, items = _task(blob, payload)
     except NotTransferable as exc:
-        return _wire(False, catch(exc, cause=exc.__cause__))
+        return _wire(_ERROR, catch(exc, cause=exc.__cause__))
     results: list[Any] = []
     try:
         for item in items:
@@ -143,7 +170,7 @@ async def run_async(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0
         answer = _failed(Failure(len(results), task_error(exc)), start)
     else:
         answer = answered(blob, results, start)[1]
-    return telling(answer) if _speech.said else answer
+    return Parts((telling(answer),)) if _speech.said else answer
 
 
 def _task(blob: bytes, payload: Buffer | Sequence[Any]) -> tuple[Callable[[Any], Any], Sequence[Any]]:
@@ -153,32 +180,45 @@ def _task(blob: bytes, payload: Buffer | Sequence[Any]) -> tuple[Callable[[Any],
         raise NotTransferable(f"a worker cannot load the task ({_brief(exc)})") from exc
 
 
-def _failed(failure: Failure, start: int) -> bytes:
+def _failed(failure: Failure, start: int) -> Parts:
     where = f"in process {os.getpid()}, item {start + failure.position}:\n"
-    return _wire(False, catch(failure.error, where=where))
+    return _wire(_ERROR, catch(failure.error, where=where))
 
 
-def answered(blob: bytes, results: Sequence[Any], start: int = 0) -> tuple[bool, bytes]:
-    """Results as bytes for `unpack`; False where these are the error that they cannot be sent."""
-    sent = [catch(result) if isinstance(result, BaseException) else result for result in results]
+def answered(blob: bytes, results: Sequence[Any], start: int = 0) -> tuple[bool, Parts]:
+    """Results for `unpack`; False where these are the error that they cannot be sent."""
+    outcome, sent, kinds = _RESULTS, results, _kinds(results)
+    if any(issubclass(kind, BaseException) for kind in kinds):
+        outcome = _MIXED
+        sent = [catch(result) if isinstance(result, BaseException) else result for result in results]
     try:
-        return True, _send(blob, sent)
+        return True, _send(blob, (outcome, sent), kinds)
     except BaseException as exc:  # noqa: BLE001  # a user's __reduce__ may raise anything
         index, result = _guilty(sent, dumps)
         text = f"the result of item {start + index} ({type(result).__name__}) cannot be sent back"
-        return False, _wire(False, catch(NotTransferable(f"{text} ({_brief(exc)})")))
+        return False, _wire(_ERROR, catch(NotTransferable(f"{text} ({_brief(exc)})")))
 
 
-def _wire(good: bool | None, value: Any) -> bytes:
-    return pickle.dumps((good, value), protocol=pickle.HIGHEST_PROTOCOL)
+def _kinds(values: Iterable[Any]) -> set[type]:
+    """The types of the values; `BaseException` for those that might be anything."""
+    try:
+        return set(map(type, values))
+    except TypeError:  # a metaclass may forbid to hash its classes
+        return {BaseException}
 
 
-def _send(blob: bytes, results: list[Any]) -> bytes:
+def _wire(kind: int, value: Any) -> Parts:
+    return Parts((pickle.dumps((kind, value), protocol=pickle.HIGHEST_PROTOCOL),))
+
+
+def _send(blob: bytes, answer: tuple[int, Sequence[Any]], kinds: set[type]) -> Parts:
     if blob not in _needs_cloudpickle:
         with contextlib.suppress(Exception):
-            return _wire(True, results)
+            return _pickled(answer, kinds)
         _needs_cloudpickle.add(blob)
-    return dumps((True, results))
+    parts = Parts()
+    dump(answer, parts)
+    return parts
 
 
 def _function(blob: bytes) -> _Function:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 from ._errors import task_error
 
 __all__ = ["Blocking", "Calling", "Collecting", "Each", "Wrapper", "adapted", "is_async", "named"]
+
+
+_COROUTINE = 0x80  # inspect.CO_COROUTINE
 
 
 class Wrapper:
@@ -75,6 +79,8 @@ async def _awaiting(awaitable: Awaitable[Any]) -> Any:
 
 def is_async(fn: Any) -> bool:
     """Whether calling it gives a coroutine: functions, partials, methods, objects, `Collecting` of these."""
+    if type(fn) is FunctionType and not fn.__dict__:  # nearly always; the rest would cost 1 µs more
+        return bool(fn.__code__.co_flags & _COROUTINE)
     import inspect  # it takes 15 ms and 1 MB, and workers need it seldom
 
     while isinstance(fn, (functools.partial, Wrapper)):

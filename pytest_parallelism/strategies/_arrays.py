@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..envelope import Parts
 from ..envelope._arrays import Place, Reduced, enclose_without, open_memory, remove_memory
 from ..errors import PoolError
 from ..strategy import StrategyOptions
@@ -115,8 +116,10 @@ class ArrayPool(CrewPool):
     ) -> list[Any]:
         """See `Pool.map`."""
         chunks = list(chunked(items, chunk_size, self.workers, self.chunk_rule))
-        answers = self.stream(fn, chunks, timeout=timeout)
-        return [result for _, results in answers for result in results]
+        found: list[Any] = []
+        for _, results in self.stream(fn, chunks, timeout=timeout):
+            found += results
+        return found
 
     def enclosing(self, *, lasting: bool) -> Enclosing:
         """See `CrewPool`."""
@@ -207,7 +210,7 @@ class _Placing(Enclosing):
         self._lasting = _Arrays(pool) if lasting else None
         self._by_chunk: dict[int, _Arrays] = {}
 
-    def __call__(self, items: Sequence[Any], start: int) -> bytes:
+    def __call__(self, items: Sequence[Any], start: int) -> Parts:
         """See `Enclosing`."""
         self._pool.placings.add(self)
         if self._lasting:

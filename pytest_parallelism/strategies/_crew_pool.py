@@ -15,7 +15,18 @@ from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import Any
 
-from ..envelope import Blocking, Wrapper, adapted, enclose, pack, start_worker, unpack, worker_settings
+from ..envelope import (
+    Blocking,
+    Packer,
+    Parts,
+    Wrapper,
+    adapted,
+    enclosed,
+    pack,
+    start_worker,
+    unpack,
+    worker_settings,
+)
 from ..errors import PoolError, TaskTimeout, WorkerLost
 from ..strategy import Chunk, StrategyOptions
 from ..workers import Crew, Job, OutOfTime
@@ -31,9 +42,9 @@ class Enclosing:
     def __init__(self, by_value: Sequence[ModuleType]) -> None:
         self.by_value = by_value
 
-    def __call__(self, items: Sequence[Any], start: int) -> bytes:
+    def __call__(self, items: Sequence[Any], start: int) -> Parts:
         """The chunk that begins with item ``start``."""
-        return enclose(items, self.by_value, start)
+        return enclosed(items, self.by_value, start)
 
     def answered(self, start: int) -> None:
         """That chunk has its answer."""
@@ -56,6 +67,7 @@ class CrewPool(ExecutorPool):
         self._loops = loops
         self._method = method
         self._options = options
+        self._pack = Packer(options.by_value)
         self._crew = Crew(slots, method, loops=loops)
         self._owner = threading.get_ident()
         self._lock = threading.Lock()
@@ -109,7 +121,7 @@ class CrewPool(ExecutorPool):
                     )
                 self._dispatcher = _Dispatcher(self._crew, self._fell)
         dispatcher = self._dispatcher
-        blob = pack(_Coroutine(fn) if self._loops else fn, self._options.by_value)
+        blob = self._pack(_Coroutine(fn) if self._loops else fn)
         enclosing = self.enclosing(lasting=False)
 
         def send(start: int, chunk: Sequence[Any]) -> Future[Any]:
@@ -123,7 +135,7 @@ class CrewPool(ExecutorPool):
         """Made for each stream; ``lasting``: all its items exist until it ends."""
         return Enclosing(self._options.by_value)
 
-    def open_answer(self, answer: bytes | bytearray) -> list[Any]:
+    def open_answer(self, answer: bytes | memoryview) -> list[Any]:
         """See `Sending`."""
         return unpack(answer)
 
@@ -157,7 +169,7 @@ class CrewPool(ExecutorPool):
         task_timeout: float | None,
     ) -> Iterator[tuple[int, list[Any]]]:
         self.usable()
-        blob = pack(fn if self._loops else adapted(fn), self._options.by_value)
+        blob = self._pack(fn if self._loops else adapted(fn))
         enclosing = self.enclosing(lasting=isinstance(chunks, (list, tuple)))
         feed = _Feed(self._crew, chunks, blob, enclosing, self.between_chunks)
         feed.limit, feed.deadline, feed.task_timeout = in_flight, deadline, task_timeout
@@ -178,7 +190,7 @@ class CrewPool(ExecutorPool):
             enclosing.close()
 
     def _opened(
-        self, answers: Iterator[tuple[int, bytes | bytearray]], enclosing: Enclosing
+        self, answers: Iterator[tuple[int, bytes | memoryview]], enclosing: Enclosing
     ) -> Iterator[tuple[int, list[Any]]]:
         for number, data in answers:
             enclosing.answered(number)
@@ -232,7 +244,7 @@ class _Feed:
         crew: Crew,
         chunks: Iterable[Chunk],
         blob: bytes,
-        close: Callable[[Sequence[Any], int], bytes],
+        close: Callable[[Sequence[Any], int], Parts],
         before: Callable[[], None],
     ) -> None:
         self._crew = crew
@@ -309,7 +321,7 @@ class _Dispatcher:
         self._thread = threading.Thread(target=self._run, daemon=True, name="processes-dispatch")
         self._thread.start()
 
-    def submit(self, blob: bytes, payload: bytes, items: int, start: int) -> Future[Any]:
+    def submit(self, blob: bytes, payload: Parts, items: int, start: int) -> Future[Any]:
         """What will be the answer of this chunk."""
         future: Future[Any] = Future()
         number = next(self._numbers)
@@ -362,7 +374,7 @@ class _Dispatcher:
     def _run(self) -> None:
         try:
             for number, answer in self._crew.exchange(self, wake=self._wake):
-                self._futures.pop(number).set_result(answer)
+                self._futures.pop(number).set_result(bytes(answer))  # a large one would not last
         except _Stop:
             return
         except BaseException as exc:  # noqa: BLE001  # it belongs to whoever waits for a future

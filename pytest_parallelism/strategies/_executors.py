@@ -91,9 +91,11 @@ class ExecutorPool:
     ) -> list[Any]:
         """See `Pool.map`. After a timeout or a lost worker the pool has ended, and says so."""
         chunks = chunked(items, chunk_size, self.workers, self.chunk_rule)
-        answers = self.stream(fn, chunks, timeout=timeout)
+        found: list[Any] = []
         try:
-            return [result for _, results in answers for result in results]
+            for _, results in self.stream(fn, chunks, timeout=timeout):
+                found += results
+            return found
         except RuntimeError as exc:
             error = unstopped(exc)
             raise error from error.__cause__

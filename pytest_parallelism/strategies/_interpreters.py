@@ -92,7 +92,7 @@ class InterpretersPool(ThreadsPool):
     def kill(self) -> None:
         """See `ThreadsPool`."""
         super().kill()
-        if not self._alive() or self._heard():
+        if not self.alive() or self._heard():
             self._forget()
         self._hang_up()
 

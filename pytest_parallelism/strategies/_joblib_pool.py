@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from ..envelope import Failure, RunningTasks, adapted, attempt, preparing, rendezvous
@@ -67,7 +68,7 @@ class ThreadingPool(ExecutorPool):
         )
         with self._until(Deadline(timeout)):
             answers = parallel(tasks)
-        return [result for answer in answers for result in self.open_answer(answer)]
+        return list(chain.from_iterable(map(self.open_answer, answers)))
 
     def ambient(self) -> AbstractContextManager[Any]:
         """See `HasAmbient`: ``joblib.Parallel()`` of user code runs on these workers."""

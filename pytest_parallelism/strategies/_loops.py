@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from ..envelope import adapted, task_error
@@ -160,7 +160,7 @@ class LoopPool:
             raise self.expired(deadline)
         for task in done:
             task.result()
-        return [result for start in sorted(answers) for result in answers[start]]
+        return list(chain.from_iterable(answers[start] for start in sorted(answers)))
 
     def expired(self, deadline: Deadline) -> BaseException:
         """What to raise after a timeout."""
@@ -191,7 +191,7 @@ class LoopThreadsPool(LoopPool):
             found = self._loop.run_until_complete(self._gathered(adapted(fn), chunks, Deadline(timeout)))
         except Stopped as stopped:
             raise stopped.error from stopped.error.__cause__
-        return [result for results in found for result in results]
+        return list(chain.from_iterable(found))
 
     async def _gathered(
         self, fn: Callable[[Any], Any], chunks: Iterable[Chunk], deadline: Deadline

@@ -102,7 +102,7 @@ class ManagerDesk(Desk):
 
     def put(self, tag: int, job: Job) -> None:
         """See `Desk`."""
-        self._put((tag, job.start, job.blob, job.payload))
+        self._put((tag, job.start, job.blob, b"".join(job.payload)))
 
     def receive(self) -> list[Frame]:
         """See `Desk`."""

@@ -13,8 +13,8 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
-from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox, line
-from ..envelope._queues import Queues, Socket, serve_queues
+from ..envelope import CHUNK, Frame, Inbox, Outbox, Rooms, line
+from ..envelope._queues import Queues, Socket, serve_queues, with_function
 from ..errors import PoolError, WorkerLost
 from ..strategy import Chunk, StrategyOptions
 from ..workers import Crew, Job, OutOfTime, end_of, hidden_main, in_slices, lost, quiet_fork
@@ -87,7 +87,7 @@ class Desk:
         if self.sending:
             return 0
         spare = min(_AHEAD_CHUNKS, int(_AHEAD_SECONDS / self._pace)) if ahead else 0
-        if spare and sum(len(job.payload) for job in self.doing.values()) > _AHEAD_BYTES:
+        if spare and sum(job.payload.size for job in self.doing.values()) > _AHEAD_BYTES:
             spare = 0
         return self.slots + spare - len(self.doing)
 
@@ -133,7 +133,7 @@ class SocketDesk(Desk):
     that a worker that is killed while it holds one makes nobody wait who is not killed with it.
     """
 
-    def __init__(self, slots: int, context: BaseContext) -> None:
+    def __init__(self, slots: int, context: BaseContext, rooms: Rooms) -> None:
         super().__init__(slots)
         try:
             locks = context.Lock(), context.Lock()
@@ -143,7 +143,7 @@ class SocketDesk(Desk):
             ) from exc
         self.line, self._theirs = line()
         self.line.setblocking(False)
-        self._inbox, self._outbox = Inbox(self.line), Outbox(self.line)
+        self._inbox, self._outbox = Inbox(self.line, rooms), Outbox(self.line)
         self._queues: Queues | None = Socket(self._theirs, *locks)
 
     def fileno(self) -> int:
@@ -160,9 +160,8 @@ class SocketDesk(Desk):
         self._theirs.close()
 
     def put(self, tag: int, job: Job) -> None:
-        """See `Desk`: with each chunk its function, since nobody knows which process will take it."""
-        self._outbox.add(FUNCTION, 0, 0, job.blob)
-        self._outbox.add(CHUNK, tag, job.start, job.payload)
+        """See `Desk`."""
+        self._outbox.add(CHUNK, tag, job.start, with_function(job.blob, job.payload))
 
     def flush(self) -> None:
         """See `Desk`; that all workers have ended is noticed by their ends."""
@@ -225,7 +224,7 @@ class QueueCrew(Crew):
 
     def desk(self, slots: int, context: BaseContext) -> Desk:
         """Makes the queues. Raises `PoolError`."""
-        return SocketDesk(slots, context)
+        return SocketDesk(slots, context, self.rooms)
 
     def close(self) -> None:
         """See `Crew`."""

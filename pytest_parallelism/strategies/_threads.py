@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures.thread
+import contextlib
 import itertools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,10 +16,10 @@ from ..envelope import Failure, RunningTasks, attempt, preparing, rendezvous
 from ..errors import PoolError
 from ..strategy import StrategyOptions
 from ..workers import bounded
-from ._chunks import ChunkRule, Deadline, one_by_one
-from ._executors import ExecutorPool, Send
+from ._executors import Send
+from ._streaming import Asker, StreamingThreads, TaskThreads
 
-__all__ = ["Stopped", "ThreadsPool"]
+__all__ = ["Stopped", "ThreadsPool", "ThreadsStreamingPool"]
 
 _JOIN_SECONDS = 0.5
 _numbers = itertools.count()
@@ -30,15 +32,8 @@ class Stopped(Exception):
         self.error = error
 
 
-class ThreadsPool(ExecutorPool):
-    """A ThreadPoolExecutor, one item at a time.
-
-    After a timeout, tasks in Python code are ended by an exception and the pool has ended. Nothing can end
-    a thread that waits or computes in C: the error names it, and neither the pool nor Python's exit waits
-    for it.
-    """
-
-    chunk_rule: ChunkRule = staticmethod(one_by_one)
+class ThreadsPool(TaskThreads):
+    """A ThreadPoolExecutor, one item at a time."""
 
     def __init__(self, workers: int, name: str, options: StrategyOptions) -> None:
         super().__init__(workers)
@@ -57,26 +52,6 @@ class ThreadsPool(ExecutorPool):
     def raising(self, fn: Callable[[Any], Any]) -> Send:
         """Like `sender`, but its futures give results, or raise `Stopped`."""
         return lambda _start, chunk: self._executor.submit(self._results, fn, chunk)
-
-    def open_answer(self, answer: tuple[list[Any], Failure | None]) -> list[Any]:
-        """See `Sending`."""
-        results, failure = answer
-        if failure and RunningTasks.ended(failure.error):
-            raise PoolError(f"the pool has ended, and this task with it: {self.ended or 'it was closed'}")
-        if failure:
-            raise failure.error
-        return results
-
-    def expire(self, deadline: Deadline) -> BaseException:
-        """See `ExecutorPool`."""
-        self.kill()
-        left = ", ".join(thread.name for thread in self._alive())
-        consequence = "its tasks were ended"
-        if left:
-            consequence = f"Python cannot end a thread that is in C code, so these were left running: {left}"
-        error = deadline.error(consequence)
-        self.ended = str(error)
-        return error
 
     def start(self) -> None:
         """Starts the threads and proves that they run at once."""
@@ -102,10 +77,10 @@ class ThreadsPool(ExecutorPool):
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._end_tasks()
         end = time.monotonic() + (0 if self.ended else _JOIN_SECONDS)
-        for thread in self._alive():
+        for thread in self.alive():
             thread.join(max(0.0, end - time.monotonic()))
         self._tasks.spare()
-        for thread in self._alive():
+        for thread in self.alive():
             _forget(thread)
 
     def _end_tasks(self) -> None:
@@ -128,8 +103,55 @@ class ThreadsPool(ExecutorPool):
         for _ in range(self.workers):
             self._executor.submit(started.wait, self._options.start_timeout)
 
-    def _alive(self) -> list[threading.Thread]:
+    def alive(self) -> Sequence[threading.Thread]:
+        """See `TaskThreads`."""
         return [thread for thread in threading.enumerate() if thread.name.startswith(self._prefix + "_")]
+
+
+class ThreadsStreamingPool(StreamingThreads, ThreadsPool):
+    """A ThreadPoolExecutor whose threads take chunks from a queue of ours as long as there are some.
+
+    A call of the executor for each chunk, and a future, would cost more than a no-op's queue, waking and
+    call together.
+    """
+
+    def __init__(self, workers: int, name: str, options: StrategyOptions) -> None:
+        super().__init__(workers, name, options)
+        self._lock = threading.Lock()
+        self._takers = 0
+        self._waiting: deque[tuple[Asker, int, Sequence[Any]]] = deque()
+
+    def offer(self, asker: Asker, start: int, chunk: Sequence[Any]) -> None:
+        """See `StreamingThreads`."""
+        self._waiting.append((asker, start, chunk))
+        with self._lock:
+            if self._takers == self.workers:
+                return
+            self._takers += 1
+        self._executor.submit(self._take)
+
+    def kill(self) -> None:
+        """See `TaskThreads`."""
+        super().kill()
+        for asker in tuple(self.askers):
+            asker.fail(PoolError("the pool was closed"))
+
+    def _take(self) -> None:
+        take = self._waiting.popleft
+        while True:
+            try:
+                asker, start, chunk = take()
+            except IndexError:
+                with self._lock:
+                    if not self._waiting:
+                        self._takers -= 1
+                        return
+                continue
+            asker.put((start, self._attempt(asker.fn, chunk) if asker.wants() else None))
+            if self.user_executor.outstanding:  # its calls have waited behind us
+                with contextlib.suppress(RuntimeError):  # it was shut down
+                    self._executor.submit(self._take)
+                return
 
 
 def _forget(thread: threading.Thread) -> None:

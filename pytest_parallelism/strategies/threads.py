@@ -12,10 +12,10 @@ __all__ = ["STRATEGIES"]
 def _open(workers: int, options: StrategyOptions) -> AbstractContextManager[Pool]:
     from ._chunks import extras
     from ._executors import opened
-    from ._threads import ThreadsPool
+    from ._threads import ThreadsStreamingPool
 
     extras(options, "threads")
-    return opened(ThreadsPool(workers, "threads", options))
+    return opened(ThreadsStreamingPool(workers, "threads", options))
 
 
 STRATEGIES = (Strategy(name="threads", open=_open, isolation=Isolation.THREAD, noun="threads"),)

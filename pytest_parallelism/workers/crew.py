@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from typing import Protocol
 
-from ..envelope import READY, Frame, unpack
+from ..envelope import READY, Frame, Rooms, unpack
 from ..errors import WorkerLost, WorkersMissing
 from .reaping import end, hidden_main, lost, quiet_fork
 from .waiting import in_slices
@@ -26,7 +26,7 @@ _CLOSE_SECONDS = 1.0
 """How long idle workers may take to end before they are killed: a thread of a task may keep one alive."""
 _GONE_SECONDS = 0.5
 
-Bytes = bytes | bytearray
+Bytes = bytes | memoryview
 Came = deque[tuple[int, Bytes]]
 
 
@@ -63,6 +63,7 @@ class Crew:
         self._missing: dict[Worker, int] = {}
         self._asked: dict[int, tuple[int, Came]] = {}
         self._processes: list[BaseProcess] = []
+        self.rooms = Rooms(spare=4)
         self.workers: list[Worker] = []
         self.active = len(slots)
         """Only the first so many workers are given chunks."""
@@ -89,7 +90,7 @@ class Crew:
         context = multiprocessing.get_context(self._method)
         with hidden_main() if self._method != "fork" else quiet_fork():
             for each in slots:
-                worker = Worker(context, (setup, prepare, each, self._loops), self.workers)
+                worker = Worker(context, (setup, prepare, each, self._loops), self.workers, self.rooms)
                 self.workers.append(worker)
                 self._processes.append(worker.process)
                 self._missing[worker] = each
@@ -103,6 +104,7 @@ class Crew:
     ) -> Iterator[tuple[int, Bytes]]:
         """The number and the answer of every chunk that ``feed`` gives, as they come.
 
+        A large answer is a memoryview, which is good until the next one is asked for.
         Ends when nothing is left to do; with ``wake``, a descriptor that is readable when the feed has more,
         never by itself. ``ahead``: whether short chunks may wait in a worker. An exchange may run while
         another one of the same thread is suspended. Raises `WorkerLost`, and `OutOfTime` when the feed's
@@ -126,6 +128,7 @@ class Crew:
                     number = self._asked.pop(tag)[0]
                     tags.discard(tag)
                     yield number, answer
+                    self.rooms.give_back(answer)
         finally:
             for tag in tags:
                 del self._asked[tag]
@@ -191,6 +194,8 @@ class Crew:
                         tags.add(self._tags)
                         worker.give(self._tags, job)
                         given.append(worker)
+                        if not more:  # it begins while the next one's chunk is made
+                            self._send(given.pop())
         finally:  # also where the feed raises: what was given must go, or its worker would have no room
             self._flush(given)
         return False

@@ -11,7 +11,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
-from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox, line, serve
+from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox, Parts, Rooms, line, serve
 from .reaping import end_of
 
 __all__ = ["Job", "Worker"]
@@ -28,7 +28,7 @@ class Job(NamedTuple):
 
     number: int
     blob: bytes
-    payload: bytes
+    payload: Parts
     items: int = 1
     start: int = 0
 
@@ -41,8 +41,9 @@ class Worker:
         context: BaseContext,
         how: tuple[Callable[[], object], bytes | None, int, bool],
         siblings: Sequence[Worker],
+        rooms: Rooms,
     ) -> None:
-        """``how``: the last arguments of `serve`."""
+        """``how``: the last arguments of `serve`. ``rooms``: for what it answers."""
         self.slots = how[2]
         self.doing: dict[int, Job] = {}
         self.sending = False
@@ -57,7 +58,7 @@ class Worker:
         self._blob: bytes | None = None
         self.line, theirs = line()
         self.line.setblocking(False)
-        self._inbox, self._outbox = Inbox(self.line), Outbox(self.line)
+        self._inbox, self._outbox = Inbox(self.line, rooms), Outbox(self.line)
         forks = context.get_start_method() == "fork"
         inherited = [self.line, *(worker.line for worker in siblings)] if forks else []
         make: Any = context
@@ -78,7 +79,7 @@ class Worker:
         if self.sending:
             return 0
         spare = min(_AHEAD_CHUNKS, int(_AHEAD_SECONDS / self._pace)) if ahead else 0
-        if spare and sum(len(job.payload) for job in self.doing.values()) > _AHEAD_BYTES:
+        if spare and sum(job.payload.size for job in self.doing.values()) > _AHEAD_BYTES:
             spare = 0
         return self.slots + spare - len(self.doing)
 
@@ -86,7 +87,7 @@ class Worker:
         """One chunk more, sent by the next `flush`."""
         if self._blob != job.blob:
             self._blob = job.blob
-            self._outbox.add(FUNCTION, 0, 0, job.blob)
+            self._outbox.add(FUNCTION, 0, 0, (job.blob,))
         if not self.doing:
             self.busy_since = time.monotonic()
         self.doing[tag] = job

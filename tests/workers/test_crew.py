@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_parallelism.envelope import enclose, pack, start_worker, unpack
+from pytest_parallelism.envelope import enclosed, pack, start_worker, unpack
 from pytest_parallelism.errors import WorkerLost
 from pytest_parallelism.workers import Crew, Job, OutOfTime, adopting
 
@@ -32,7 +32,7 @@ class Feed:
     def draw(self) -> Job | None:
         for number, item in self._items:
             self.drawn += 1
-            return Job(number, self._blob, enclose([item]))
+            return Job(number, self._blob, enclosed([item]))
         return None
 
     def patience(self) -> float | None:
