@@ -70,6 +70,8 @@ class Desk:
         self._pace = 1.0
         """Seconds between two answers lately: up at once, down by halves, so that a long one is believed."""
         self._last = 0.0
+        self._bytes = 0
+        """Size of the items that were given and are not answered."""
 
     def fileno(self) -> int:
         """Readable when an answer has come."""
@@ -87,7 +89,7 @@ class Desk:
         if self.sending:
             return 0
         spare = min(_AHEAD_CHUNKS, int(_AHEAD_SECONDS / self._pace)) if ahead else 0
-        if spare and sum(job.payload.size for job in self.doing.values()) > _AHEAD_BYTES:
+        if self._bytes > _AHEAD_BYTES:
             spare = 0
         return self.slots + spare - len(self.doing)
 
@@ -96,6 +98,7 @@ class Desk:
         if not self.doing:
             self._last = time.monotonic()
         self.doing[tag] = job
+        self._bytes += job.payload.size
         self.put(tag, job)
 
     def put(self, tag: int, job: Job) -> None:
@@ -115,7 +118,9 @@ class Desk:
         took = max(now - self._last, 1e-6)
         self._pace = max(took, (self._pace + took) / 2)
         self._last = now
-        return self.doing.pop(tag)
+        job = self.doing.pop(tag)
+        self._bytes -= job.payload.size
+        return job
 
     def finish(self) -> None:
         """Lets idle workers end."""

@@ -53,6 +53,8 @@ class Worker:
         self.busy_since = 0.0
         """When it began what it does now, by the monotonic clock."""
         self._busy_before = 0.0
+        self._bytes = 0
+        """Size of the items that it was given and has not answered."""
         self._pace = 1.0
         """Seconds a chunk took lately: up at once, down by halves, so that one long chunk is believed."""
         self._blob: bytes | None = None
@@ -79,7 +81,7 @@ class Worker:
         if self.sending:
             return 0
         spare = min(_AHEAD_CHUNKS, int(_AHEAD_SECONDS / self._pace)) if ahead else 0
-        if spare and sum(job.payload.size for job in self.doing.values()) > _AHEAD_BYTES:
+        if self._bytes > _AHEAD_BYTES:
             spare = 0
         return self.slots + spare - len(self.doing)
 
@@ -91,6 +93,7 @@ class Worker:
         if not self.doing:
             self.busy_since = time.monotonic()
         self.doing[tag] = job
+        self._bytes += job.payload.size
         self._outbox.add(CHUNK, tag, job.start, job.payload)
 
     def flush(self) -> None:
@@ -118,6 +121,7 @@ class Worker:
     def answered(self, tag: int) -> Job:
         """The chunk whose answer has come."""
         job, now = self.doing.pop(tag), time.monotonic()
+        self._bytes -= job.payload.size
         took = max(now - self.busy_since, 1e-6)
         self._busy_before += took
         self._pace = max(took, (self._pace + took) / 2)
