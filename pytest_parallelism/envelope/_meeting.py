@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import NotTransferable, WorkersMissing
@@ -77,24 +76,28 @@ def rendezvous(
 def _meet_in_folder(
     folder: str, expected: int, timeout: float, initializer: Initializer | None, ticket: int
 ) -> Seen:
-    place = Path(folder)
     end = time.monotonic() + timeout
     try:
         if initializer is not None:
             initializer()
     except BaseException:
-        (place / _FAILED).touch()  # or the others would wait for this one
+        _announce(folder, _FAILED)  # or the others would wait for this one
         raise
-    (place / str(ticket)).touch()
+    _announce(folder, str(ticket))
     present = 0
     while present < expected and time.monotonic() < end:
-        came = os.listdir(place)  # noqa: PTH208  # workers poll it: no object per entry
+        came = os.listdir(folder)  # noqa: PTH208  # workers poll it: no object per entry
         if _FAILED in came:
             return Seen(os.getpid(), threading.get_ident(), 0)
         present = len(came)
         if present < expected:
             time.sleep(_POLL_SECONDS)
     return Seen(os.getpid(), threading.get_ident(), present)
+
+
+def _announce(folder: str, name: str) -> None:
+    # Not by pathlib, which takes 0.4 MB of every worker.
+    os.close(os.open(f"{folder}{os.sep}{name}", os.O_CREAT | os.O_WRONLY, 0o600))
 
 
 def _meet_at(
