@@ -81,8 +81,12 @@ def pool(strategy: Strategy) -> Iterator[Any]:
 def test_all_workers_serve_on_after_an_item_that_cannot_be_sent(pool: Any) -> None:
     with pytest.raises(NotTransferable):
         pool.map(double, [1, threading.Lock()], chunk_size=1)
-    assert pool.map(double, range(8), chunk_size=1) == [0, 2, 4, 6, 8, 10, 12, 14]
-    assert not any(worker.doing for worker in pool._crew.workers)
+    for _ in range(200):  # the answer for item 0, which nobody waits for, is heard in one of these
+        assert pool.map(double, range(8), chunk_size=1) == [0, 2, 4, 6, 8, 10, 12, 14]
+        if not any(worker.doing for worker in pool._crew.workers):
+            break
+    else:
+        pytest.fail("a worker keeps what it was given")
 
 
 def test_maps_of_several_threads_give_each_its_results(pool: Any) -> None:
