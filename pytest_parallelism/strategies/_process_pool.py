@@ -129,7 +129,8 @@ class ProcessesPool(ExecutorPool):
             )
         pids = {worker.pid for worker in seen}
         self._processes = [process for process in self._started.processes() if process.pid in pids]
-        self._watch = Watch(self._processes, may_leave=self._may_leave)
+        let_go = self._leave_to_workers if self._may_leave else None
+        self._watch = Watch(self._processes, let_go=let_go, may_leave=self._may_leave)
         if not self._may_leave:  # and no worker comes later
             self._leave_to_workers()
 

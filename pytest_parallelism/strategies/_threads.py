@@ -119,6 +119,7 @@ class ThreadsStreamingPool(StreamingThreads, ThreadsPool):
         super().__init__(workers, name, options)
         self._lock = threading.Lock()
         self._takers = 0
+        self._killed = False
         self._waiting: deque[tuple[Asker, int, Sequence[Any]]] = deque()
 
     def offer(self, asker: Asker, start: int, chunk: Sequence[Any]) -> None:
@@ -130,8 +131,13 @@ class ThreadsStreamingPool(StreamingThreads, ThreadsPool):
             self._takers += 1
         self._executor.submit(self._take)
 
+    def busy(self) -> bool:
+        """See `ExecutorPool`; a thread that could not be ended may be, for ever."""
+        return self._killed or super().busy()
+
     def kill(self) -> None:
         """See `TaskThreads`."""
+        self._killed = True
         super().kill()
         for asker in tuple(self.askers):
             asker.fail(PoolError("the pool was closed"))

@@ -31,15 +31,22 @@ class Watch:
 
     ``fail`` is called with `WorkerLost` when the first one ends before `stop`; None where the library
     notices it, as soon as nobody holds the worker's pipes open, nor waits for the rest of what it was saying:
-    so the others are ended, as the library does then. ``may_leave``: whether a process may end by
-    itself, with exit code 0 (loky: after a long idle time).
+    so the others are ended, as the library does then, and ``let_go`` is called, which lets go of the parent's
+    copies of their ends. ``may_leave``: whether a process may end by itself, with exit code 0 (loky: after a
+    long idle time).
     """
 
     def __init__(
-        self, processes: Sequence[BaseProcess], fail: Fail | None = None, *, may_leave: bool = False
+        self,
+        processes: Sequence[BaseProcess],
+        fail: Fail | None = None,
+        *,
+        let_go: Callable[[], object] | None = None,
+        may_leave: bool = False,
     ) -> None:
         self.processes = tuple(processes)
         self._fail = fail
+        self._let_go = let_go
         self._may_leave = may_leave
         ends = [(*end_of(process), process) for process in self.processes]
         self._left = {descriptor: process for descriptor, _, process in ends}
@@ -86,6 +93,8 @@ class Watch:
         if gone and not self._stopped and not self._fail:
             for process in self.processes:
                 process.terminate()
+            if self._let_go:
+                self._let_go()
         self._fallen = bool(gone) and not self._stopped  # last: who sees it relies on what ``fail`` did
 
 
