@@ -199,11 +199,13 @@ class WorkPool:
         """Indices of the items of each chunk, where chunks are more than the pool's own choice."""
         if options.partition or (self._strategy.partitions and options.size is None):
             return balanced(options.costs(todo), self.workers)
+        size = options.size or self._chunk_size(len(todo), options)
+        if options.cost is not None and options.size is None and size > 1:
+            return _even_chunks(options.costs(todo), math.ceil(len(todo) / size))
         unordered = self._streams and not options.ordered
         if options.task_timeout is None and not unordered:
             return []
         order = range(len(todo)) if options.cost is None else _dearest_first(todo, options)
-        size = options.size or self._chunk_size(len(todo), options)
         return [list(order[start : start + size]) for start in range(0, len(order), size)]
 
     def _chunk_size(self, items: int, options: MapOptions) -> int:
@@ -269,6 +271,11 @@ class WorkPool:
             return result
         self.retries += result.attempts - 1
         return result.value if result.error is None else _placed(result.error, index)
+
+
+def _even_chunks(costs: Sequence[float], count: int) -> list[list[int]]:
+    """So many chunks of about the same cost, the dearest first: what is dear does not meet in one chunk."""
+    return sorted(balanced(costs, count), key=lambda chunk: -sum(costs[i] for i in chunk))
 
 
 @contextlib.contextmanager
