@@ -11,7 +11,7 @@ is decided gets no more rounds, and the interval pays for the three looks (Bonfe
 lies below the limit; ``MISSED``: above; else ``undecided``.
 
 Workloads: ``one``: 1,000 no-op tasks, chunk 1; ``best``: the same, one chunk a worker; ``payload``: 32 items
-of 1 MiB, there and back; ``memory``: PSS of a worker at the end of each of seven sessions. Exit status 1 where a
+of 1 MiB, there and back; ``memory``: PSS of a worker after each of seven sessions. Exit status 1 where a
 row is missed, 2 where one is undecided.
 """
 
