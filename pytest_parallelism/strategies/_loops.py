@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TypeVar
 
 from ..envelope import adapted, task_error
 from ..errors import PoolError
 from ..strategy import Chunk, StrategyOptions
+from ..workers import SLICE_SECONDS
 from ._chunks import Deadline, chunked, one_by_one
 from ._flow import GRACE_SECONDS, Flow, limited
 from ._threads import Stopped, ThreadsPool
 
 __all__ = ["LoopPool", "LoopThreadsPool"]
 
+T = TypeVar("T")
 Step = Callable[[Sequence[Any]], Coroutine[Any, Any, list[Any]]]
 
 
@@ -53,7 +55,7 @@ class LoopPool:
         chunks = chunked(items, chunk_size, self.workers, one_by_one)
         deadline = Deadline(timeout)
         try:
-            return self._loop.run_until_complete(self._drive(self.step(fn), chunks, len(items), deadline))
+            return self.run(self._drive(self.step(fn), chunks, len(items), deadline))
         except Stopped as stopped:
             raise stopped.error from stopped.error.__cause__
 
@@ -79,7 +81,7 @@ class LoopPool:
                     flow.add(start, self._work(step, start, chunk, task_timeout))
                 if not len(flow):
                     return
-                yield self._loop.run_until_complete(flow.take(deadline.left()))
+                yield self.run(flow.take(deadline.left()))
         except Stopped as stopped:
             raise stopped.error from stopped.error.__cause__
         except asyncio.TimeoutError:
@@ -98,6 +100,20 @@ class LoopPool:
                 return await step(chunk)
             items = enumerate(chunk, start)
             return [(await limited(step([item]), task_timeout, index))[0] for index, item in items]
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs it on the loop, which is woken now and then: see `SLICE_SECONDS`."""
+        tick: asyncio.TimerHandle
+
+        def wake() -> None:
+            nonlocal tick
+            tick = self._loop.call_later(SLICE_SECONDS, wake)
+
+        wake()
+        try:
+            return self._loop.run_until_complete(work)
+        finally:
+            tick.cancel()
 
     def _be_free(self) -> None:
         if _loop_runs():
@@ -188,7 +204,7 @@ class LoopThreadsPool(LoopPool):
         self._be_free()
         chunks = chunked(items, chunk_size, self.workers, one_by_one)
         try:
-            found = self._loop.run_until_complete(self._gathered(adapted(fn), chunks, Deadline(timeout)))
+            found = self.run(self._gathered(adapted(fn), chunks, Deadline(timeout)))
         except Stopped as stopped:
             raise stopped.error from stopped.error.__cause__
         return list(chain.from_iterable(found))

@@ -17,10 +17,11 @@ from .reaping import (
     lost,
     quiet_fork,
 )
-from .waiting import in_slices
+from .waiting import SLICE_SECONDS, in_slices
 from .worker import Job
 
 __all__ = [
+    "SLICE_SECONDS",
     "Aside",
     "Crew",
     "Feed",
