@@ -32,9 +32,9 @@ FASTER = 1 / 2.5
 """Our own workers against ProcessPoolExecutor: a no-op at least 2.5 times faster."""
 
 IMPORTED = ("asyncio", "pytest_parallelism.envelope", "pytest_parallelism.workers", "multiprocessing.pool")
-"""What both sides load before they fork, beside the list of strategies, as one pytest session has it: else the
-pages that our fork workers share with their parent would count as theirs. Workers of fresh interpreters load
-what they need."""
+"""What both sides load before they fork, beside the list of strategies, as one pytest session has it: else
+the pages that our fork workers share with their parent would count as theirs. Workers of fresh interpreters
+load what they need."""
 
 NO_OPS = ("one", "best")
 WORKLOADS = (*NO_OPS, "payload")
