@@ -34,9 +34,9 @@ def balanced(costs: Sequence[float], parts: int) -> list[list[int]]:
         parts = min(parts, len(costs))
         return [list(range(part, len(costs), parts)) for part in range(parts)]
     divided: list[list[int]] = [[] for _ in range(min(parts, len(costs)))]
-    loads = [(0.0, part) for part in range(len(divided))]
+    loads = [(0.0, 0, part) for part in range(len(divided))]  # its cost, its items, and which it is
     for index in sorted(range(len(costs)), key=lambda i: -costs[i]):
-        load, part = heapq.heappop(loads)
+        load, count, part = heapq.heappop(loads)
         divided[part].append(index)
-        heapq.heappush(loads, (load + costs[index], part))
-    return divided
+        heapq.heappush(loads, (load + costs[index], count + 1, part))
+    return [part for part in divided if part]

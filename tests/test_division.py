@@ -10,6 +10,12 @@ import pytest
 from pytest_parallelism.division import balanced
 
 
+def test_items_that_cost_nothing_are_divided_too() -> None:
+    divided = balanced([5.0] + [0.0] * 9, 3)
+    assert sorted(map(len, divided)) == [1, 4, 5]
+    assert balanced([1.0, 0.0], 5) == [[0], [1]]
+
+
 def test_equal_costs_go_round() -> None:
     assert balanced([1.0] * 5, 2) == [[0, 2, 4], [1, 3]]
 

@@ -96,16 +96,14 @@ class TestPoolView:
         assert view(pool).map(double, [1, 3, 2], cost=float) == [2, 6, 4]
         assert pool.asked["items"] == [3, 2, 1]
 
-    def test_what_is_dear_does_not_meet_in_one_chunk_of_the_strategys_own_choice(self) -> None:
-        pool = StreamingPool()
+    def test_what_is_dear_does_not_meet_in_one_chunk(self) -> None:
+        pool = FakePool()
         items = [1] * 40 + [100, 90, 80, 70]
         made = view(pool, isolation=Isolation.PROCESS)
         assert made.map(double, items, cost=float) == [2 * item for item in items]
-        chunks = [chunk for _, chunk in pool.asked["chunks"]]
-        assert chunks[:4] == [[100], [90], [80], [70]]
-        assert {len(chunk) for chunk in chunks[4:]} == {3, 4}
-        made.map(double, items, cost=float, chunk_size=4)
-        assert pool.asked["items"][:4] == [100, 90, 80, 70]
+        asked = pool.asked["items"]
+        chunks = [asked[start : start + 3] for start in range(0, len(asked), 3)]
+        assert chunks[:4] == [[100, 1, 1], [90, 1, 1], [80, 1, 1], [70, 1, 1]]
 
     def test_collected_errors_stand_in_their_places(self) -> None:
         results = view().map(fail_on_two, [1, 2, 3], on_error="collect")

@@ -17,6 +17,9 @@ from ._pickling import dumps, loads
 __all__ = ["Caught", "Failure", "RemoteTraceback", "attempt", "catch", "release", "task_error", "unstopped"]
 
 
+_PACKAGE = __name__.partition(".")[0]
+
+
 class Failure(NamedTuple):
     """The first error of a chunk: position within the chunk, and the exception."""
 
@@ -26,8 +29,11 @@ class Failure(NamedTuple):
 
 def unstopped(exc: RuntimeError) -> BaseException:
     """The StopIteration of a task, of which a generator made this RuntimeError (PEP 479); else itself."""
-    cause = exc.__cause__
-    return cause if isinstance(cause, StopIteration) else exc
+    cause, last = exc.__cause__, exc.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    ours = last is None or str(last.tb_frame.f_globals.get("__package__")).startswith(_PACKAGE)
+    return cause if isinstance(cause, StopIteration) and ours else exc  # else a generator of the task's
 
 
 def attempt(fn: Callable[[Any], Any], items: Iterable[Any]) -> tuple[list[Any], Failure | None]:

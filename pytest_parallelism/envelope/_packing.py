@@ -21,24 +21,19 @@ class Packer:
 
     def __init__(self, by_value: Iterable[ModuleType]) -> None:
         self._by_value = tuple(by_value)
-        self._blob = b""
-        self._fn: FunctionType | None = None
-        self._code: CodeType | None = None
+        self._last: tuple[FunctionType, CodeType, bytes] | None = None
 
     def __call__(self, fn: Callable[..., Any]) -> bytes:
         """See `pack`."""
-        if self._holds(fn):
-            went(len(self._blob))
-            return self._blob
-        self._fn = None
-        self._blob = pack(fn, self._by_value)
+        last = self._last  # read once, and replaced as a whole: other threads pack too
+        if last is not None and last[0] is fn and last[1] is last[0].__code__ and not _refers(last[0]):
+            went(len(last[2]))
+            return last[2]
+        blob = pack(fn, self._by_value)
+        self._last = None
         if isinstance(fn, FunctionType) and not _refers(fn):
-            self._fn, self._code = fn, fn.__code__
-        return self._blob
-
-    def _holds(self, fn: Callable[..., Any]) -> bool:
-        known = self._fn
-        return known is not None and known is fn and known.__code__ is self._code and not _refers(known)
+            self._last = fn, fn.__code__, blob
+        return blob
 
 
 def _refers(fn: FunctionType) -> bool:

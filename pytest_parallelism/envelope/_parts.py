@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
+
 __all__ = ["Parts"]
 
 
 class Parts(list[bytes]):
     """A file for a Pickler, which gives large bytes to its file uncopied; joined, these are the pickle."""
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def write(self, data: bytes | bytearray | memoryview | pickle.PickleBuffer) -> None:
         """One part more; what may change before it is sent is copied."""
+        if isinstance(data, pickle.PickleBuffer):
+            data = data.raw()  # as it lies in memory, whatever its shape and order
         self.append(data if type(data) is bytes else bytes(data))
 
     @property

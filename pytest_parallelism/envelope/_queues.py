@@ -112,3 +112,4 @@ def serve_queues(
         while True:
             tag, first, blob, payload = queues.take()
             queues.give(ANSWER, tag, ran(blob, payload, first))
+            del payload  # or a worker would keep the last chunk while it waits

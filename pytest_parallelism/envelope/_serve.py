@@ -102,6 +102,7 @@ def _hand_on(line: socket.socket, put: Callable[[Job], object]) -> None:
                 blob = bytes(frame.body)
             else:
                 put((blob, frame))
+            del frame  # as above
 
 
 async def _on_a_loop(line: socket.socket, slots: int, prepare: bytes | None) -> None:
@@ -129,6 +130,7 @@ async def _on_a_loop(line: socket.socket, slots: int, prepare: bytes | None) -> 
             function, frame = job
             answer = await run_async(function, frame.body, frame.start)
             post(line, ANSWER, frame.tag, frame.start, answer)
+            del job, frame, answer  # as above
         raise EOFError
 
     answer = _prepared(prepare)

@@ -203,7 +203,7 @@ def _kinds(values: Iterable[Any]) -> set[type]:
     """The types of the values; `BaseException` for those that might be anything."""
     try:
         return set(map(type, values))
-    except TypeError:  # a metaclass may forbid to hash its classes
+    except Exception:  # noqa: BLE001  # a metaclass may forbid to hash its classes
         return {BaseException}
 
 

@@ -375,6 +375,7 @@ class _Dispatcher:
         try:
             for number, answer in self._crew.exchange(self, wake=self._wake):
                 self._futures.pop(number).set_result(bytes(answer))  # a large one would not last
+                del answer
         except _Stop:
             return
         except BaseException as exc:  # noqa: BLE001  # it belongs to whoever waits for a future

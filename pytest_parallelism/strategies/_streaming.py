@@ -80,7 +80,7 @@ class StreamingThreads(TaskThreads):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.askers: set[Asker] = set()
-        self._abandoned: list[_Stream] = []
+        self._abandoned: set[_Stream] = set()
 
     def offer(self, asker: Asker, start: int, chunk: Sequence[Any]) -> None:
         """Lets the threads run a chunk, the index of whose first item is ``start``."""
@@ -116,7 +116,10 @@ class StreamingThreads(TaskThreads):
 
     def busy(self) -> bool:
         """See `ExecutorPool`."""
-        return any(stream.pending() for stream in self._abandoned) or super().busy()
+        for stream in tuple(self._abandoned):
+            if not stream.pending():
+                self._abandoned.discard(stream)
+        return bool(self._abandoned) or super().busy()
 
     def _next(self, stream: _Stream, deadline: Deadline) -> tuple[int, Answer]:
         try:
@@ -127,7 +130,8 @@ class StreamingThreads(TaskThreads):
     def _leave(self, stream: _Stream) -> None:
         stream.over = True
         self.askers.discard(stream)
-        self._abandoned = [one for one in (*self._abandoned, stream) if one.pending()]
+        if stream.pending():
+            self._abandoned.add(stream)
 
 
 class _Stream:

@@ -51,6 +51,8 @@ class ThreadQueuePool(StreamingThreads):
 
     def offer(self, asker: Asker, start: int, chunk: Sequence[Any]) -> None:
         """See `StreamingThreads`."""
+        if self._over:
+            raise PoolError("the pool was closed")
         self._chunks.put((asker, start, chunk))
 
     def alive(self) -> Sequence[threading.Thread]:
@@ -105,6 +107,7 @@ class ThreadQueuePool(StreamingThreads):
         while not self._over and (job := take()) is not None:
             asker, start, chunk = job
             asker.put((start, attempt(asker.fn, chunk) if asker.wants() else None))
+            del job, asker, chunk  # or a thread would keep the last items while it waits
 
     def _dismiss(self) -> None:
         for _ in self._threads:

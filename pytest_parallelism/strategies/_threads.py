@@ -125,11 +125,20 @@ class ThreadsStreamingPool(StreamingThreads, ThreadsPool):
     def offer(self, asker: Asker, start: int, chunk: Sequence[Any]) -> None:
         """See `StreamingThreads`."""
         self._waiting.append((asker, start, chunk))
+        if self._killed:  # asked after the append: `kill` tells those that came before it
+            raise PoolError("the pool was closed")
         with self._lock:
             if self._takers == self.workers:
                 return
             self._takers += 1
-        self._executor.submit(self._take)
+        try:
+            self._executor.submit(self._take)
+        except BaseException as exc:
+            with self._lock:
+                self._takers -= 1
+            if isinstance(exc, RuntimeError):  # it was shut down
+                raise PoolError("the pool was closed") from None
+            raise
 
     def busy(self) -> bool:
         """See `ExecutorPool`; a thread that could not be ended may be, for ever."""

@@ -129,6 +129,7 @@ class Crew:
                     tags.discard(tag)
                     yield number, answer
                     self.rooms.give_back(answer)
+                    del answer  # or it would stay while the next one is waited for
         finally:
             for tag in tags:
                 del self._asked[tag]

@@ -188,7 +188,8 @@ class WorkPool:
             return self._grouped(task, todo, groups, options)
         if options.cost is None:
             return self._pool.map(task, todo, chunk_size=options.size, timeout=options.timeout), in_order
-        order = _dearest_first(todo, options)
+        size = options.size or self._chunk_size(len(todo), options)
+        order = _dearest_first(todo, options, size)
         with _counted_as_sent():
             found = self._pool.map(
                 task, [todo[i] for i in order], chunk_size=options.size, timeout=options.timeout
@@ -199,13 +200,11 @@ class WorkPool:
         """Indices of the items of each chunk, where chunks are more than the pool's own choice."""
         if options.partition or (self._strategy.partitions and options.size is None):
             return balanced(options.costs(todo), self.workers)
-        size = options.size or self._chunk_size(len(todo), options)
-        if options.cost is not None and options.size is None and size > 1:
-            return _even_chunks(options.costs(todo), math.ceil(len(todo) / size))
         unordered = self._streams and not options.ordered
         if options.task_timeout is None and not unordered:
             return []
-        order = range(len(todo)) if options.cost is None else _dearest_first(todo, options)
+        size = options.size or self._chunk_size(len(todo), options)
+        order = range(len(todo)) if options.cost is None else _dearest_first(todo, options, size)
         return [list(order[start : start + size]) for start in range(0, len(order), size)]
 
     def _chunk_size(self, items: int, options: MapOptions) -> int:
@@ -273,11 +272,6 @@ class WorkPool:
         return result.value if result.error is None else _placed(result.error, index)
 
 
-def _even_chunks(costs: Sequence[float], count: int) -> list[list[int]]:
-    """So many chunks of about the same cost, the dearest first: what is dear does not meet in one chunk."""
-    return sorted(balanced(costs, count), key=lambda chunk: -sum(costs[i] for i in chunk))
-
-
 @contextlib.contextmanager
 def _counted_as_sent() -> Iterator[None]:
     try:
@@ -290,9 +284,19 @@ def _counted_as_sent() -> Iterator[None]:
         raise
 
 
-def _dearest_first(todo: Sequence[Any], options: MapOptions) -> list[int]:
+def _dearest_first(todo: Sequence[Any], options: MapOptions, size: int) -> list[int]:
+    """The order of the items such that each chunk of ``size`` begins with a dear one.
+
+    They are dealt to the chunks like cards, the dearest first: what is dear does not meet in one chunk.
+    """
     costs = options.costs(todo)
-    return sorted(range(len(todo)), key=lambda i: -costs[i])
+    order = sorted(range(len(todo)), key=lambda i: -costs[i])
+    starts = range(0, len(order), size)
+    places = [start + turn for turn in range(size) for start in starts if start + turn < len(order)]
+    dealt = [0] * len(order)
+    for place, index in zip(places, order, strict=True):
+        dealt[place] = index
+    return dealt
 
 
 def _put_back(found: Iterable[tuple[int, Any]], size: int) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -147,6 +148,40 @@ def test_a_task_may_raise_stop_iteration(name: str) -> None:
         for how in ({}, {"partition": "balanced"}):
             with pytest.raises(StopIteration):
                 WorkPool(pool, KNOWN[name]).map(stop, [1, 2], **how)  # type: ignore[arg-type]  # by name
+
+
+def in_a_generator(_item: int) -> Any:
+    return list(map(stop, iter([1]))) or sum(stop(x) for x in [1])
+
+
+@pytest.mark.parametrize("name", ["threads", "threads-queue", "processes"])
+def test_what_python_makes_of_it_in_a_generator_of_the_tasks_stays(name: str) -> None:
+    with KNOWN[name].open(2, OPTIONS) as pool, pytest.raises(RuntimeError, match="generator raised Stop"):
+        WorkPool(pool, KNOWN[name]).map(in_a_generator, [1, 2])
+
+
+@pytest.mark.parametrize("name", ["threads", "threads-queue"])
+def test_a_pool_of_threads_that_was_left_by_an_exception_says_so(name: str) -> None:
+    gate = threading.Event()
+    told: list[BaseException] = []
+
+    def wait_in_a_stream(pool: Any) -> None:
+        try:
+            list(pool.stream(lambda _item: gate.wait(30), [(index, [index]) for index in range(4)]))
+        except PoolError as exc:
+            told.append(exc)
+
+    with contextlib.suppress(KeyError), KNOWN[name].open(2, OPTIONS) as pool:
+        reader = threading.Thread(target=wait_in_a_stream, args=(pool,))
+        reader.start()
+        time.sleep(0.1)
+        raise KeyError
+    for _ in range(4):
+        with pytest.raises(PoolError, match="closed"):
+            pool.map(double, [1, 2, 3])
+    gate.set()
+    reader.join(20)
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("name", ["threads", "processes", "threads-queue", "asyncio-threads"])
