@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from pytest_parallelism.envelope import Packer, Parts, enclose, enclosed, pack, run, shipped, unpack
+from pytest_parallelism.errors import NotTransferable
 
 HERE: ModuleType = sys.modules[__name__]
 LARGE = 1 << 17
@@ -63,13 +64,14 @@ def test_a_buffer_goes_as_it_lies_in_memory(side: int) -> None:
     assert np.array_equal(unpack(answer)[0], array)
 
 
-def test_types_that_cannot_be_hashed_are_results_too() -> None:
+def test_a_result_of_a_type_that_cannot_be_hashed_is_named() -> None:
     class Unhashable(type):
         def __hash__(cls) -> int:
             raise ValueError("no hash")
 
-    kind = Unhashable("kind", (), {"__reduce__": lambda _self: (int, (7,))})
-    assert unpack(run(pack(itself, (HERE,)), [kind()])) == [7]
+    kind = Unhashable("kind", (), {})
+    with pytest.raises(NotTransferable, match=r"result of item 1 \(kind\) cannot be sent back .*no hash"):
+        unpack(run(pack(itself, (HERE,)), [0, kind()]))
 
 
 def test_the_last_function_is_packed_once_while_nothing_of_it_changes() -> None:
