@@ -34,7 +34,8 @@ CONNECTS = f"""
 
     def connect(path):
         global CONNECTION
-        CONNECTION = sqlite3.connect(path, check_same_thread=False)
+        # Threads share it here, which a statement in a cache does not bear.
+        CONNECTION = sqlite3.connect(path, check_same_thread=False, cached_statements=0)
         settle()
 
 
