@@ -20,7 +20,7 @@ from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox, Rooms, line
 from ._interpreter import run_ending, start_interpreter
 from ._meeting import Seen, rendezvous
 from ._packing import Packer
-from ._parts import Parts
+from ._parts import Bare, Parts
 from ._serve import serve
 from ._settings import WorkerSettings, worker_settings
 from ._shipped import shipped
@@ -35,6 +35,7 @@ __all__ = [
     "FUNCTION",
     "NATIVE_THREAD_VARIABLES",
     "READY",
+    "Bare",
     "Blocking",
     "Calling",
     "Caught",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
-__all__ = ["Parts"]
+__all__ = ["Bare", "Parts"]
 
 
 class Parts(list[bytes]):
@@ -20,3 +21,17 @@ class Parts(list[bytes]):
     def size(self) -> int:
         """Bytes of all parts."""
         return sum(map(len, self))
+
+
+class Bare(Parts):
+    """Items that any pickle carries, for a mechanism that pickles what it sends by itself."""
+
+    def __init__(self, items: list[Any], size: int) -> None:
+        super().__init__()
+        self.items = items
+        self._size = size
+
+    @property
+    def size(self) -> int:
+        """Bytes of the items, about."""
+        return self._size

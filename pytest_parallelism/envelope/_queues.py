@@ -15,7 +15,7 @@ from ._tasks import ran
 
 __all__ = ["Managed", "Queues", "Socket", "serve_queues", "with_function"]
 
-Taken = tuple[int, int, bytes, bytes | memoryview]
+Taken = tuple[int, int, bytes, bytes | memoryview | list[Any]]
 """By which tag to answer, the index of the first item, the packed function, the items."""
 
 
@@ -24,6 +24,9 @@ class Queues(Protocol):
 
     def take(self) -> Taken:
         """The next chunk; raises EOFError or OSError when there will be none."""
+
+    def answer(self, taken: Taken) -> None:
+        """Runs it and gives its answer."""
 
     def give(self, kind: int, tag: int, body: Parts) -> None:
         """An answer."""
@@ -52,6 +55,11 @@ class Socket:
         (size,) = _SIZE.unpack_from(body)
         begin = _SIZE.size + size
         return tag, start, body[_SIZE.size : begin], memoryview(body)[begin:]
+
+    def answer(self, taken: Taken) -> None:
+        """See `Queues`."""
+        tag, start, blob, payload = taken
+        self.give(ANSWER, tag, ran(blob, payload, start))
 
     def give(self, kind: int, tag: int, body: Parts) -> None:
         """See `Queues`."""
@@ -92,6 +100,13 @@ class Managed:
             raise EOFError
         return taken
 
+    def answer(self, taken: Taken) -> None:
+        """See `Queues`; results that any pickle carries go as they are."""
+        from ._shipping import perform_here  # which workers of a `Socket` do not need
+
+        tag, start, blob, payload = taken
+        self._answers.put((ANSWER, tag, perform_here(blob, payload, start)))
+
     def give(self, kind: int, tag: int, body: Parts) -> None:
         """See `Queues`."""
         self._answers.put((kind, tag, b"".join(body)))
@@ -110,6 +125,4 @@ def serve_queues(
     with contextlib.suppress(EOFError, OSError):
         queues.give(READY, 0, ran(prepare, [None]) if prepare else Parts())
         while True:
-            tag, first, blob, payload = queues.take()
-            queues.give(ANSWER, tag, ran(blob, payload, first))
-            del payload  # or a worker would keep the last chunk while it waits
+            queues.answer(queues.take())

@@ -34,6 +34,7 @@ __all__ = [
     "open_answer",
     "open_answers",
     "perform",
+    "perform_here",
     "start_pool_worker",
     "weight",
 ]
@@ -201,7 +202,11 @@ def perform(folder: str, slot: int, function: bytes | str, start: int, payload: 
         flags = _cancelled[folder] = _mapped(folder, mmap.ACCESS_READ)
     if flags[slot]:
         return None
-    blob = function if type(function) is bytes else _blob(str(function))
+    return perform_here(function if type(function) is bytes else _blob(str(function)), payload, start)
+
+
+def perform_here(blob: bytes, payload: Any, start: int) -> Answer:
+    """`perform` of a function that is here already."""
     results, failure = attempted(blob, payload, start)
     if failure is None and not _speech.said and weight(results) is not None:
         return results

@@ -374,8 +374,9 @@ class _Dispatcher:
     def _run(self) -> None:
         try:
             for number, answer in self._crew.exchange(self, wake=self._wake):
-                self._futures.pop(number).set_result(bytes(answer))  # a large one would not last
-                del answer
+                lasting = bytes(answer) if isinstance(answer, memoryview) else answer
+                self._futures.pop(number).set_result(lasting)
+                del answer, lasting
         except _Stop:
             return
         except BaseException as exc:  # noqa: BLE001  # it belongs to whoever waits for a future

@@ -14,18 +14,48 @@ from multiprocessing.managers import SyncManager
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ..envelope import Frame
+from ..envelope import Bare, Frame, Parts, unpack
 from ..envelope._queues import Managed, Queues
+from ..envelope._shipped import went
+from ..envelope._shipping import open_answer, weight
 from ..errors import PoolError, WorkerLost
+from ..strategy import StrategyOptions
 from ..workers import Job, fate
-from ._queues import Desk, QueueCrew
+from ._crew_pool import Enclosing
+from ._queues import Desk, QueueCrew, QueuePool
 
-__all__ = ["ManagerCrew"]
+__all__ = ["ManagerPool"]
 
 _GONE = (EOFError, OSError)
 _PENDING = 8
 """Calls sent before the first is answered: the manager need not wait for us between two of them."""
 _GONE_SECONDS = 0.5
+
+
+class ManagerPool(QueuePool):
+    """Its manager unpickles and pickles all that goes through: what any pickle carries goes as it is."""
+
+    def __init__(self, workers: int, method: str, options: StrategyOptions) -> None:
+        super().__init__(workers, method, options, ManagerCrew)
+
+    def enclosing(self, *, lasting: bool) -> Enclosing:  # noqa: ARG002  # it keeps nothing
+        """See `CrewPool`."""
+        return _AsTheyAre(self._options.by_value)
+
+    def open_answer(self, answer: Any) -> list[Any]:
+        """See `Sending`."""
+        return unpack(answer) if isinstance(answer, bytes) else open_answer(answer)
+
+
+class _AsTheyAre(Enclosing):
+    def __call__(self, items: Sequence[Any], start: int) -> Parts:
+        """See `Enclosing`."""
+        whole = list(items)
+        light = weight(whole)
+        if light is None:
+            return super().__call__(whole, start)
+        went(light)
+        return Bare(whole, light)
 
 
 class ManagerCrew(QueueCrew):
@@ -102,7 +132,8 @@ class ManagerDesk(Desk):
 
     def put(self, tag: int, job: Job) -> None:
         """See `Desk`."""
-        self._put((tag, job.start, job.blob, b"".join(job.payload)))
+        payload = job.payload.items if isinstance(job.payload, Bare) else b"".join(job.payload)
+        self._put((tag, job.start, job.blob, payload))
 
     def receive(self) -> list[Frame]:
         """See `Desk`."""

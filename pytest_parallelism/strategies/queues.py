@@ -28,10 +28,9 @@ def _of_processes(workers: int, options: StrategyOptions) -> AbstractContextMana
 
 def _of_manager(workers: int, options: StrategyOptions) -> AbstractContextManager[Pool]:
     from ._executors import opened
-    from ._manager import ManagerCrew
-    from ._queues import QueuePool
+    from ._manager import ManagerPool
 
-    return opened(QueuePool(workers, _method(options, "processes-manager"), options, ManagerCrew))
+    return opened(ManagerPool(workers, _method(options, "processes-manager"), options))
 
 
 def _method(options: StrategyOptions, name: str) -> str:
