@@ -13,25 +13,24 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT))  # after what is installed, so that an installed wheel is what gets tested
-
-from example_suites.documents import test_documents  # noqa: E402 - found by the line above
-from example_suites.documents.corpus import (  # noqa: E402 - the same
+from example_suites.documents import test_documents
+from example_suites.documents.corpus import (
     SIZE_CLASSES,
     Corpus,
     CorpusError,
     folder,
     standard_library,
 )
-from example_suites.documents.server import serving  # noqa: E402 - the same
-from example_suites.documents.workloads import (  # noqa: E402 - the same
+from example_suites.documents.server import serving
+from example_suites.documents.workloads import (
     digest,
     fetch,
     fetch_and_digest,
     fetch_and_digest_async,
     fetch_async,
 )
+
+ROOT = Path(__file__).parents[1]
 
 SOURCE = b'''\
 class Box:
