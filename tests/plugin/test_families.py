@@ -170,8 +170,10 @@ def test_work_beside_the_pool_is_noted(suite: Suite) -> None:
     """)
     _, records = suite.json(ROUNDS)
     (record,) = records.values()
-    (note,) = record["extra_info"]["parallelism"]["notes"]
-    assert note.startswith("the workload used none of pool.map, pool.imap and pool.executor")
+    notes = record["extra_info"]["parallelism"]["notes"]  # among them may be one of a slow first round
+    assert any(
+        note.startswith("the workload used none of pool.map, pool.imap and pool.executor") for note in notes
+    )
 
 
 @pytest.mark.parametrize(
