@@ -13,15 +13,14 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..envelope import Parts
 from ..envelope._arrays import Place, Reduced, enclose_without, open_memory, remove_memory
 from ..errors import PoolError
-from ..strategy import StrategyOptions
-from ._chunks import chunked
+from ..strategy import Chunk, StrategyOptions
 from ._crew_pool import CrewPool, Enclosing
 
 __all__ = ["ArrayPool", "MappedFilePool", "SharedMemoryPool"]
@@ -106,20 +105,9 @@ class ArrayPool(CrewPool):
         super().__init__([1] * workers, method, options)
         self.placings: set[_Placing] = set()
 
-    def map(
-        self,
-        fn: Callable[[Any], Any],
-        items: Sequence[Any],
-        *,
-        chunk_size: int | None = None,
-        timeout: float | None = None,
-    ) -> list[Any]:
-        """See `Pool.map`."""
-        chunks = list(chunked(items, chunk_size, self.workers, self.chunk_rule))
-        found: list[Any] = []
-        for _, results in self.stream(fn, chunks, timeout=timeout):
-            found += results
-        return found
+    def divided(self, items: Sequence[Any], chunk_size: int | None) -> Iterable[Chunk]:
+        """See `ExecutorPool`: all at once, since each array of a map is placed once."""
+        return list(super().divided(items, chunk_size))
 
     def enclosing(self, *, lasting: bool) -> Enclosing:
         """See `CrewPool`."""

@@ -90,7 +90,7 @@ class ExecutorPool:
         timeout: float | None = None,
     ) -> list[Any]:
         """See `Pool.map`. After a timeout or a lost worker the pool has ended, and says so."""
-        chunks = chunked(items, chunk_size, self.workers, self.chunk_rule)
+        chunks = self.divided(items, chunk_size)
         found: list[Any] = []
         try:
             for _, results in self.stream(fn, chunks, timeout=timeout):
@@ -99,6 +99,10 @@ class ExecutorPool:
         except RuntimeError as exc:
             error = unstopped(exc)
             raise error from error.__cause__
+
+    def divided(self, items: Sequence[Any], chunk_size: int | None) -> Iterable[Chunk]:
+        """The chunks of a map. Raises `UsageError` for a size under 1."""
+        return chunked(items, chunk_size, self.workers, self.chunk_rule)
 
     def stream(
         self,

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from ..envelope import Failure, RunningTasks, adapted
+from ..envelope import Failure, RunningTasks, adapted, preparing, rendezvous
 from ..errors import PoolError
-from ..strategy import Chunk
+from ..strategy import Chunk, StrategyOptions
 from ..workers import in_slices
 from ._chunks import ChunkRule, Deadline, one_by_one
 from ._executors import ExecutorPool
@@ -52,6 +52,17 @@ class TaskThreads(ExecutorPool):
     def kill(self) -> None:
         """Ends the tasks that run, and waits half a second for the threads at most."""
         raise NotImplementedError
+
+    def meet(self, options: StrategyOptions) -> None:
+        """Proves that the threads run at once, each prepared for its tasks."""
+        rendezvous(
+            self.map,
+            self.workers,
+            timeout=options.start_timeout,
+            noun="threads",
+            processes=False,
+            initializer=preparing(options.native_threads, options.initializer),
+        )
 
     def open_answer(self, answer: Answer) -> list[Any]:
         """See `Sending`."""

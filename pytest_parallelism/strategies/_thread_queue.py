@@ -11,7 +11,7 @@ from concurrent.futures import Future, InvalidStateError
 from queue import SimpleQueue
 from typing import Any
 
-from ..envelope import RunningTasks, attempt, preparing, rendezvous
+from ..envelope import RunningTasks, attempt
 from ..errors import PoolError
 from ..strategy import StrategyOptions
 from ._executors import Send
@@ -63,14 +63,7 @@ class ThreadQueuePool(StreamingThreads):
         """Starts the threads and proves that they run at once."""
         for thread in self._threads:
             thread.start()
-        rendezvous(
-            self.map,
-            self.workers,
-            timeout=self._options.start_timeout,
-            noun="threads",
-            processes=False,
-            initializer=preparing(self._options.native_threads, self._options.initializer),
-        )
+        self.meet(self._options)
 
     def close(self) -> None:
         """Waits for the threads, unless a task that nobody waits for keeps one busy."""

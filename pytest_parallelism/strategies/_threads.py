@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..envelope import Failure, RunningTasks, attempt, preparing, rendezvous
+from ..envelope import Failure, RunningTasks, attempt
 from ..errors import PoolError
 from ..strategy import StrategyOptions
 from ..workers import bounded
@@ -56,14 +56,7 @@ class ThreadsPool(TaskThreads):
     def start(self) -> None:
         """Starts the threads and proves that they run at once."""
         bounded(self._make_daemons, self._options.start_timeout)
-        rendezvous(
-            self.map,
-            self.workers,
-            timeout=self._options.start_timeout,
-            noun="threads",
-            processes=False,
-            initializer=preparing(self._options.native_threads, self._options.initializer),
-        )
+        self.meet(self._options)
 
     def close(self) -> None:
         """Waits for the threads, unless a failed map left some running."""
