@@ -18,17 +18,13 @@ from ..envelope._queues import Queues, Socket, serve_queues, with_function
 from ..errors import PoolError, WorkerLost
 from ..strategy import Chunk, StrategyOptions
 from ..workers import Crew, Job, OutOfTime, end_of, hidden_main, in_slices, lost, quiet_fork
-from ..workers.worker import Worker
+from ..workers.worker import Load, Worker
 from ._crew_pool import CrewPool
 
 __all__ = ["Desk", "QueueCrew", "QueuePool", "SocketDesk"]
 
 _CLOSE_SECONDS = 1.0
 """How long idle workers may take to end before they are killed: a thread of a task may keep one alive."""
-_AHEAD_SECONDS = 0.002
-"""How much work may wait in the queue, by what the last chunks took: it cannot be taken back."""
-_AHEAD_CHUNKS = 16
-_AHEAD_BYTES = 1 << 16
 
 
 class QueuePool(CrewPool):
@@ -57,21 +53,10 @@ class QueuePool(CrewPool):
         return super().stream(fn, chunks, in_flight=in_flight, ordered=ordered, timeout=timeout)
 
 
-class Desk:
+class Desk(Load):
     """The parent's ends of the queues; to a crew, one worker that runs ``slots`` chunks at once."""
 
-    def __init__(self, slots: int) -> None:
-        self.slots = slots
-        self.doing: dict[int, Job] = {}
-        self.sending = False
-        """Whether the queue could not take all that it was given."""
-        self.closed = False
-        """Whether nobody is on the other side any more."""
-        self._pace = 1.0
-        """Seconds between two answers lately: up at once, down by halves, so that a long one is believed."""
-        self._last = 0.0
-        self._bytes = 0
-        """Size of the items that were given and are not answered."""
+    ahead_bytes = 1 << 16
 
     def fileno(self) -> int:
         """Readable when an answer has come."""
@@ -84,21 +69,9 @@ class Desk:
     def meet(self) -> None:
         """Called when the processes have been started."""
 
-    def room(self, *, ahead: bool = True) -> int:
-        """How many more chunks may be given now."""
-        if self.sending:
-            return 0
-        spare = min(_AHEAD_CHUNKS, int(_AHEAD_SECONDS / self._pace)) if ahead else 0
-        if self._bytes > _AHEAD_BYTES:
-            spare = 0
-        return self.slots + spare - len(self.doing)
-
     def give(self, tag: int, job: Job) -> None:
         """One chunk more, sent by the next `flush` at the latest."""
-        if not self.doing:
-            self._last = time.monotonic()
-        self.doing[tag] = job
-        self._bytes += job.payload.size
+        self.given(tag, job)
         self.put(tag, job)
 
     def put(self, tag: int, job: Job) -> None:
@@ -111,16 +84,6 @@ class Desk:
     def receive(self) -> list[Frame]:
         """What has come."""
         raise NotImplementedError
-
-    def answered(self, tag: int) -> Job:
-        """The chunk whose answer has come."""
-        now = time.monotonic()
-        took = max(now - self._last, 1e-6)
-        self._pace = max(took, (self._pace + took) / 2)
-        self._last = now
-        job = self.doing.pop(tag)
-        self._bytes -= job.payload.size
-        return job
 
     def finish(self) -> None:
         """Lets idle workers end."""

@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox, Parts, Rooms, line, serve
 from .reaping import end_of
 
-__all__ = ["Job", "Worker"]
+__all__ = ["Job", "Load", "Worker"]
 
 _AHEAD_SECONDS = 0.002
 """How much work may wait in a worker, by what its last chunks took: enough that a worker need not wait for
 us (50 us by our measurement), too little to matter where another one is idle."""
 _AHEAD_CHUNKS = 16
-_AHEAD_BYTES = 1 << 14
 
 
 class Job(NamedTuple):
@@ -33,7 +32,53 @@ class Job(NamedTuple):
     start: int = 0
 
 
-class Worker:
+class Load:
+    """What one side of a line was given and has not answered, and how much more it may have."""
+
+    ahead_bytes = 1 << 14
+    """Size of unanswered items above which nothing more may wait there."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        """How many chunks run there at once."""
+        self.doing: dict[int, Job] = {}
+        self.sending = False
+        """Whether the other side could not take all that it was given."""
+        self.closed = False
+        """Whether the other side of the line is closed."""
+        self.busy_since = 0.0
+        """When it began what it does now, by the monotonic clock."""
+        self._pace = 1.0
+        """Seconds between two answers lately: up at once, down by halves, so that a long one is believed."""
+        self._bytes = 0
+
+    def room(self, *, ahead: bool = True) -> int:
+        """How many more chunks may be given now."""
+        if self.sending:
+            return 0
+        spare = min(_AHEAD_CHUNKS, int(_AHEAD_SECONDS / self._pace)) if ahead else 0
+        if self._bytes > self.ahead_bytes:
+            spare = 0
+        return self.slots + spare - len(self.doing)
+
+    def given(self, tag: int, job: Job) -> None:
+        """One chunk more is on its way."""
+        if not self.doing:
+            self.busy_since = time.monotonic()
+        self.doing[tag] = job
+        self._bytes += job.payload.size
+
+    def answered(self, tag: int) -> Job:
+        """The chunk whose answer has come."""
+        job, now = self.doing.pop(tag), time.monotonic()
+        self._bytes -= job.payload.size
+        took = max(now - self.busy_since, 1e-6)
+        self._pace = max(took, (self._pace + took) / 2)
+        self.busy_since = now
+        return job
+
+
+class Worker(Load):
     """A process, what it was given and has not answered."""
 
     def __init__(
@@ -44,19 +89,8 @@ class Worker:
         rooms: Rooms,
     ) -> None:
         """``how``: the last arguments of `serve`. ``rooms``: for what it answers."""
-        self.slots = how[2]
-        self.doing: dict[int, Job] = {}
-        self.sending = False
-        """Whether the process could not take all that it was given."""
-        self.closed = False
-        """Whether its side of the line is closed."""
-        self.busy_since = 0.0
-        """When it began what it does now, by the monotonic clock."""
+        super().__init__(how[2])
         self._busy_before = 0.0
-        self._bytes = 0
-        """Size of the items that it was given and has not answered."""
-        self._pace = 1.0
-        """Seconds a chunk took lately: up at once, down by halves, so that one long chunk is believed."""
         self._blob: bytes | None = None
         self.line, theirs = line()
         self.line.setblocking(False)
@@ -76,24 +110,12 @@ class Worker:
         """Its process id."""
         return self.process.pid or 0
 
-    def room(self, *, ahead: bool = True) -> int:
-        """How many more chunks it may be given now."""
-        if self.sending:
-            return 0
-        spare = min(_AHEAD_CHUNKS, int(_AHEAD_SECONDS / self._pace)) if ahead else 0
-        if self._bytes > _AHEAD_BYTES:
-            spare = 0
-        return self.slots + spare - len(self.doing)
-
     def give(self, tag: int, job: Job) -> None:
         """One chunk more, sent by the next `flush`."""
         if self._blob != job.blob:
             self._blob = job.blob
             self._outbox.add(FUNCTION, 0, 0, (job.blob,))
-        if not self.doing:
-            self.busy_since = time.monotonic()
-        self.doing[tag] = job
-        self._bytes += job.payload.size
+        self.given(tag, job)
         self._outbox.add(CHUNK, tag, job.start, job.payload)
 
     def flush(self) -> None:
@@ -119,13 +141,10 @@ class Worker:
         return bool(poll.poll(seconds * 1000))
 
     def answered(self, tag: int) -> Job:
-        """The chunk whose answer has come."""
-        job, now = self.doing.pop(tag), time.monotonic()
-        self._bytes -= job.payload.size
-        took = max(now - self.busy_since, 1e-6)
-        self._busy_before += took
-        self._pace = max(took, (self._pace + took) / 2)
-        self.busy_since = now
+        """See `Load`."""
+        begun = self.busy_since
+        job = super().answered(tag)
+        self._busy_before += max(self.busy_since - begun, 1e-6)
         return job
 
     def busy_seconds(self) -> float:
