@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 import noise
 import numpy as np
 
-from pytest_parallelism.gate import CONTENDED, TOLERANCE, Gate, decider, interval
+from pytest_parallelism.contention import CONTENDED
+from pytest_parallelism.gate import TOLERANCE, Gate, Where, decider, interval
 from pytest_parallelism.measurement import Pair
 from pytest_parallelism.scaling import contention
 
@@ -119,7 +120,7 @@ def simulate(draw: Callable[[np.random.Generator], list[Pair]], mode: Mode, runs
 
 
 def _decide(mode: Mode) -> Callable[[Sequence[Pair]], bool]:
-    return decider([TRUTH_GATE] if mode.gated else [], workers=2, rounds=mode.rounds)
+    return decider([TRUTH_GATE] if mode.gated else [], Where(workers=2, cores=2), rounds=mode.rounds)
 
 
 def live(mode: Mode, runs: int) -> Tally:

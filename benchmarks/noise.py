@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_parallelism.measurement import Pair, Round, Usage
+from pytest_parallelism.measurement import Pair, Round, Span, Task, Trace, Usage
 
 TRACES = Path(__file__).parent / "traces"
 _SCHEDSTAT = Path("/proc/thread-self/schedstat")
@@ -116,6 +116,64 @@ def pairs_of_logs(log_ratios: Floats) -> list[Pair]:
         Pair(sequential=_round(0.01 * ratio, 0.01 * ratio, 0.0), parallel=(_round(0.01, 0.01, 0.0),))
         for ratio in np.exp(log_ratios).tolist()
     ]
+
+
+def traced_pairs(
+    rng: np.random.Generator, count: int, *, speedup: float, hogs: float, tasks: int = 16, workers: int = 2
+) -> list[Pair]:
+    """Pairs of traced rounds whose tasks wait for a core ``hogs`` times their own 3 ms, in the mean.
+
+    ``speedup``: the true one, at most the number of workers; what it lacks is a serial part before the map.
+    """
+    whole = tasks * 0.003
+    serial = whole * (1 / speedup - 1 / workers) / (1 - 1 / workers)
+    share = (whole - serial) / whole  # of the work that the map has
+    pairs = []
+    for _ in range(count):
+        alone = _traced_round([_lane(rng, 0, tasks, 0.003 * share, hogs)], serial)
+        lanes = [_lane(rng, i + 1, tasks // workers, 0.003 * share, 2 * hogs) for i in range(workers)]
+        pairs.append(Pair(sequential=alone, parallel=(_traced_round(lanes, serial),)))
+    return pairs
+
+
+def _lane(rng: np.random.Generator, worker: int, tasks: int, seconds: float, hogs: float) -> list[Task]:
+    """Tasks in turn, each of which loses an exponential time to others."""
+    at, lane, waited = 0.0, [], 1.0
+    for _ in range(tasks):
+        own = seconds * float(np.exp(rng.normal(0, 0.02)))
+        lost = float(rng.exponential(hogs * own))
+        lane.append(
+            Task(
+                worker=(1, worker),
+                chunk=0,
+                tasks=1,
+                start=at,
+                end=at + own + lost,
+                cpu_before=at,
+                cpu_after=at + own,
+                delay_before=waited,
+                delay_after=waited + lost,
+            )
+        )
+        at, waited = at + own + lost, waited + lost
+    return lane
+
+
+def _traced_round(lanes: list[list[Task]], serial: float) -> Round:
+    tasks = tuple(sorted((task for lane in lanes for task in lane), key=lambda task: task.start))
+    end = max(task.end for task in tasks)
+    lost = sum(task.delay_seconds for task in tasks)
+    own = lost if len(lanes) == 1 else 0.0  # the sequential arm's tasks run in the parent
+    cpu = serial + sum(task.cpu_seconds for task in tasks)
+    return Round(
+        seconds=serial + end,
+        usage=Usage(cpu_seconds=cpu, delay_seconds=lost),
+        trace=Trace(
+            whole=Span(start=-serial, end=end, cpu_seconds=cpu, delay_seconds=own),
+            maps=(Span(start=0.0, end=end, cpu_seconds=0.0, delay_seconds=own),),
+            tasks=tasks,
+        ),
+    )
 
 
 def _round(wall: float, cpu: float, delay: float) -> Round:

@@ -26,7 +26,7 @@ from pytest_parallelism.inference import ALPHA, BETWEEN_RUN, log_interval
 from pytest_parallelism.measurement import Usage
 from pytest_parallelism.registry import load
 from pytest_parallelism.resources import Meter, environment, usable_cores
-from pytest_parallelism.rounds import _Arm
+from pytest_parallelism.rounds._arm import Arm
 from pytest_parallelism.strategy import HasPids, Pool, StrategyOptions
 from pytest_parallelism.workload import Workload
 
@@ -74,7 +74,7 @@ def compared(name: str, pairs: int, blocks: int) -> tuple[list[float], list[floa
     workload = Workload.of_map(digest, [blocks] * ITEMS)
     null: Any = NullMeter()
     with strategy.open(WORKERS, StrategyOptions()) as pool, Meter(lambda: pids(pool)) as meter:
-        arms = [_Arm(workload, pool, strategy, m, time.perf_counter) for m in (meter, null)]
+        arms = [Arm(workload, pool, strategy, m, time.perf_counter) for m in (meter, null)]
         found = []
         for number in range(-WARM_UP, pairs):
             order = (0, 1) if number % 2 else (1, 0)

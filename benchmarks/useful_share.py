@@ -10,7 +10,7 @@ import platform
 import statistics
 import time
 
-from pytest_parallelism.gate import decider
+from pytest_parallelism.gate import Where, decider
 from pytest_parallelism.measurement import Measurement
 from pytest_parallelism.registry import load
 from pytest_parallelism.resources import environment, usable_cores
@@ -47,7 +47,7 @@ def one(name: str, round_seconds: float, max_time: float) -> Measurement:
         requested=2,
         baseline=known["sequential"],
         cores=usable_cores(),
-        decide=decider((), workers=2, rounds=None),
+        decide=decider((), Where(workers=2, cores=2)),
         max_time=max_time,
     )
     return measure(workload, plan)[0]

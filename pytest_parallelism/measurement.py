@@ -19,6 +19,9 @@ __all__ = [
     "Outcome",
     "Pair",
     "Round",
+    "Span",
+    "Task",
+    "Trace",
     "Usage",
     "Verdict",
 ]
@@ -77,11 +80,84 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """One task, or a chunk of ``tasks`` of them, as the worker that ran it noted it. Clocks in seconds.
+
+    ``cpu_…``: the worker thread's CPU time before and after. ``delay_…``: seconds that the thread had waited
+    for a core in its life, None where the system does not tell.
+    """
+
+    worker: tuple[int, int]
+    """Process and thread."""
+    chunk: int
+    """Number of the chunk among those of its worker; 0 where the mechanism knows no chunks."""
+    tasks: int
+    start: float
+    end: float
+    cpu_before: float
+    cpu_after: float
+    delay_before: float | None
+    delay_after: float | None
+    waited: float = 0.0
+    """Seconds that the thread was ready and had no core since its last task, maybe of the round before."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds less those that its thread was ready and had no core; its CPU seconds at least."""
+        return max(self.end - self.start - self.delay_seconds, self.cpu_seconds)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU seconds of its thread."""
+        return self.cpu_after - self.cpu_before
+
+    @property
+    def delay_seconds(self) -> float:
+        """Seconds that its thread was ready and had no core; 0 where the system does not tell."""
+        if self.delay_before is None or self.delay_after is None:
+            return 0.0
+        return self.delay_after - self.delay_before
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """A stretch of a round in the thread that runs the workload: the round itself, or one map of it.
+
+    ``delay_seconds``: what the thread waited for a core, None where the system does not tell.
+    """
+
+    start: float
+    end: float
+    cpu_seconds: float
+    delay_seconds: float | None
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds less those that its thread was ready and had no core."""
+        return self.end - self.start - (self.delay_seconds or 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trace:
+    """When what ran in a round: the round itself, its maps in turn, and all tasks by their start."""
+
+    whole: Span
+    maps: tuple[Span, ...]
+    tasks: tuple[Task, ...]
+    gil_share: float | None = None
+    """Share of their CPU time in which the tasks hold the GIL, where workers are threads that share it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Round:
-    """One timed execution of the workload: wall seconds, and what the parent and all workers used."""
+    """One timed execution of the workload: wall seconds, and what the parent and all workers used.
+
+    ``trace``: when its tasks ran, None where that was not noted.
+    """
 
     seconds: float
     usage: Usage
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +171,11 @@ class Pair:
     def parallel_seconds(self) -> float:
         """Mean wall seconds of the parallel rounds of this pair."""
         return math.fsum(r.seconds for r in self.parallel) / len(self.parallel)
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds of all its rounds."""
+        return self.sequential.seconds + math.fsum(r.seconds for r in self.parallel)
 
     @property
     def log_ratio(self) -> float:
@@ -132,13 +213,15 @@ class Memory:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """What became of one gate: ``claim`` is what was asked for, ``found`` the estimate, both as speedup
-    or efficiency; ``sentence`` says it for people."""
+    or efficiency; ``sentence`` says it for people. ``against``: the stored run with which the metric that
+    ``gate`` names was compared; claim and found are ratios then, now / stored."""
 
     gate: str
     outcome: Outcome
     claim: float
     found: float | None
     sentence: str
+    against: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +252,10 @@ class Measurement:
     chunk_size: int | str | None = None
     kind: Kind | None = None
     """Only where the user states it; else it is found from the rounds."""
+    foreign_load: float | None = None
+    """Share of the usable cores' time that other processes used during the pairs; None where unknown."""
+    reference_speedup: float | None = None
+    """What the machine gave meanwhile to a computation that divides perfectly; None where nobody asked."""
     memory: Memory = Memory()
     threads: int | None = None
     """Threads of all workers (of the parent for strategies in the parent) after the last round."""

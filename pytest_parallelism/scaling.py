@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from .measurement import Interval, Kind, Measurement, Pair, Round
+from .uncontended import Uncontended
 
 __all__ = [
     "CPU_SHARE",
@@ -27,6 +28,8 @@ CPU_SHARE = 0.8
 IO_SHARE = 0.2
 """I/O-bound is less CPU time than this share of its time: each core then serves 5 workers and more."""
 
+_NOT_ASKED = Uncontended(reason="nobody has asked")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -34,6 +37,8 @@ class Summary:
 
     speedup: Interval
     efficiency: Interval
+    uncontended: Uncontended = _NOT_ASKED
+    """The speedup without foreign load, from the traced rounds."""
     cold_speedup: float
     """Speedup with opening and closing the pool counted in the parallel time."""
     sequential_seconds: float
@@ -57,8 +62,10 @@ class Summary:
     bytes_per_second: float | None
 
 
-def summarize(measurement: Measurement, interval: Interval) -> Summary:
-    """The figures of ``measurement``, whose speedup has ``interval`` (see `gate.interval`).
+def summarize(
+    measurement: Measurement, interval: Interval, uncontended: Uncontended | None = None
+) -> Summary:
+    """The figures of ``measurement``, whose speedup has ``interval`` (see `gate.interval`, `gate.alone`).
 
     The cold speedup is median sequential / (median parallel + opening + closing): what somebody gets who
     opens a pool, maps once and closes it. It uses the warm parallel median, so first-round costs beyond
@@ -75,6 +82,7 @@ def summarize(measurement: Measurement, interval: Interval) -> Summary:
     return Summary(
         speedup=interval,
         efficiency=divided(interval, measurement.workers),
+        uncontended=uncontended or _NOT_ASKED,
         cold_speedup=sequential_seconds / (parallel_seconds + opening),
         sequential_seconds=sequential_seconds,
         parallel_seconds=parallel_seconds,

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from math import nan
+from typing import Any, Literal, get_args
 
 from .errors import UsageError, did_you_mean
 
 __all__ = [
     "DEFAULT_MAX_TIME",
     "Claims",
+    "Limit",
     "MarkerArguments",
+    "Metric",
     "Settings",
     "WorkerCount",
     "resolve_workers",
@@ -29,6 +32,9 @@ IO_IN_FLIGHT = 1000
 """``workers="io"`` on an event loop goes up to this many coroutines in flight."""
 _WORDS = ("auto", "io", "max", "max-1")
 _MARKER = "parallel_strategies"
+
+Metric = Literal["speedup", "efficiency", "throughput", "memory"]
+_METRICS: tuple[Metric, ...] = get_args(Metric)
 
 WorkerCount = int | str
 """A number, or ``"max"`` or ``"max-1"``, whose number depends on the machine."""
@@ -53,6 +59,34 @@ class Claims:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limit:
+    """How much worse than in the stored run a metric may be: ``loss`` is a share, .05 for 5 %.
+
+    Speedup, efficiency and throughput may not fall by more, peak memory may not grow by more.
+    """
+
+    metric: Metric
+    loss: float
+
+    @classmethod
+    def parse(cls, text: str, where: str) -> Limit:
+        """From ``METRIC:PCT``, such as ``speedup:5`` or ``memory:10%``; raises `UsageError`."""
+        metric, colon, percent = text.strip().partition(":")
+        if metric not in _METRICS:
+            raise UsageError(
+                f"{where} must be METRIC:PCT such as speedup:5, with one of {', '.join(_METRICS)}; "
+                f"found {text!r}" + did_you_mean(metric, _METRICS)
+            )
+        try:
+            loss = float(percent.strip().removesuffix("%")) / 100 if colon else nan
+        except ValueError:
+            loss = nan
+        if not 0 < loss < 1:
+            raise UsageError(f"{where} needs percents between 0 and 100, such as {metric}:5, not {text!r}")
+        return cls(metric=metric, loss=loss)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Options and ini values of a session; None where nothing was said."""
 
@@ -65,6 +99,9 @@ class Settings:
     max_time: float = DEFAULT_MAX_TIME
     rounds: int | None = None
     check: bool = False
+    compare: str | None = None
+    compare_fail: tuple[Limit, ...] = ()
+    compare_anyway: bool = False
 
     @classmethod
     def parse(cls, values: Mapping[str, tuple[str, Any]]) -> Settings:
@@ -76,6 +113,9 @@ class Settings:
         for name in ("min_speedup", "min_efficiency"):
             if name in parsed:
                 _check_reachable(name, parsed[name], (), values[name][0])
+        for name in ("compare_fail", "compare_anyway"):
+            if parsed.get(name) and not parsed.get("compare"):
+                raise UsageError(f"{values[name][0]} needs a stored run: add --parallel-compare=latest")
         return cls(**parsed)
 
 
@@ -255,6 +295,20 @@ def _count(raw: Any, where: str) -> int:
     return value
 
 
+def _reference(raw: Any, where: str) -> str:
+    if not isinstance(raw, str) or not raw.strip():
+        raise UsageError(f"{where} names a stored run: latest, or its number or name such as 0003")
+    return raw.strip()
+
+
+def _limits(raw: Any, where: str) -> tuple[Limit, ...]:
+    parts = str(raw).replace(",", " ").split()
+    if not parts:
+        raise UsageError(f"{where} is empty: give METRIC:PCT such as speedup:5")
+    limits = {limit.metric: limit for limit in (Limit.parse(part, where) for part in parts)}
+    return tuple(limits.values())
+
+
 def _require(raw: Any, where: str) -> str:
     if raw not in ("all", "any"):
         raise UsageError(f"{where} must be 'all' or 'any', not {raw!r}")
@@ -287,6 +341,9 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "max_time": _positive,
     "rounds": _count,
     "check": _flag,
+    "compare": _reference,
+    "compare_fail": _limits,
+    "compare_anyway": _flag,
 }
 _MARKER_PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "workers": _workers,

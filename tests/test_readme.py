@@ -23,7 +23,15 @@ from pytest_parallelism.registry import load
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PROGRAMS = {"pytest", ".venv/bin/pytest", "python3", "pip", ".venv/bin/pip", ".venv/bin/tox"}
+PROGRAMS = {
+    "pytest",
+    "pytest-parallelism",
+    ".venv/bin/pytest",
+    "python3",
+    "pip",
+    ".venv/bin/pip",
+    ".venv/bin/tox",
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,8 @@ def test_every_command_names_programs_options_and_folders_that_exist(
     for command in re.split(r"\n|&&", block.text.strip()):
         program, *arguments = command.split()
         assert program in PROGRAMS
+        if program == "pytest-parallelism":
+            assert arguments[0] == "history"
         if not program.endswith("pytest"):
             continue
         assert {a.partition("=")[0] for a in arguments if a.startswith("--")} <= known_options
@@ -130,7 +140,7 @@ def test_the_record_page_names_the_keys_of_every_part() -> None:
 
 
 def test_the_gates_page_lists_every_verdict() -> None:
-    page = (ROOT / "docs/gates-in-ci.md").read_text("utf-8")
+    page = (ROOT / "docs/ci.md").read_text("utf-8")
     assert [f"| {outcome.value} |" in page for outcome in Outcome] == [True] * len(Outcome)
 
 
@@ -176,7 +186,7 @@ def test_every_anchor_of_a_link_is_a_heading(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_says_its_language(page: Path) -> None:
     languages = {language for language, _ in BLOCK.findall(page.read_text("utf-8"))}
-    assert languages <= {"python", "sh", "toml", "text"}
+    assert languages <= {"python", "sh", "toml", "text", "yaml"}
 
 
 def test_the_quickstart_leaves_the_records_that_the_docs_describe(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ FIXED_INSIDE = {
     "cpu": "seconds utilization",
     "memory": "peak_bytes per_worker_bytes",
     "context_switches": "voluntary involuntary",
-    "contention": "sequential parallel reference_speedup",
+    "contention": "sequential parallel reference_speedup foreign contended",
     "environment": "python gil start_method blas_threads cpu_model cores quota",
 }
 
@@ -172,7 +172,13 @@ def test_a_record_holds_what_was_measured() -> None:
     assert data["throughput"]["items_per_second"] == 64.0
     assert data["throughput"]["bytes_per_second"] is None
     assert data["context_switches"] == {"voluntary": 5, "involuntary": 6}
-    assert data["contention"] == {"sequential": 0.01, "parallel": None, "reference_speedup": None}
+    assert data["contention"] == {
+        "sequential": 0.01,
+        "parallel": None,
+        "reference_speedup": None,
+        "foreign": None,
+        "contended": False,
+    }
     assert data["verdicts"][0]["outcome"] == "not judged"
     assert data["environment"]["start_method"] is None
     assert data["notes"] == ["possibly cached"]

@@ -13,14 +13,16 @@ function of a test file works, and its exception classes come back as the very c
 
 from __future__ import annotations
 
+from ._attempting import attempt
 from ._drag import drag
 from ._ending import RunningTasks, raise_in, take_back
-from ._errors import Caught, Failure, RemoteTraceback, attempt, catch, release, task_error, unstopped
+from ._errors import Caught, Failure, RemoteTraceback, catch, release, task_error, unstopped
 from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox, Rooms, line
 from ._interpreter import run_ending, start_interpreter
 from ._meeting import Seen, rendezvous
 from ._packing import Packer
 from ._parts import Bare, Parts
+from ._recording import Recording, close_books, delay_of_thread, taken
 from ._serve import serve
 from ._settings import WorkerSettings, worker_settings
 from ._shipped import shipped
@@ -49,6 +51,7 @@ __all__ = [
     "Outcome",
     "Packer",
     "Parts",
+    "Recording",
     "RemoteTraceback",
     "Rooms",
     "RunningTasks",
@@ -60,6 +63,8 @@ __all__ = [
     "adapted",
     "attempt",
     "catch",
+    "close_books",
+    "delay_of_thread",
     "drag",
     "enclose",
     "enclosed",
@@ -80,6 +85,7 @@ __all__ = [
     "start_interpreter",
     "start_worker",
     "take_back",
+    "taken",
     "task_error",
     "unpack",
     "unstopped",

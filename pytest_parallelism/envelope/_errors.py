@@ -7,14 +7,13 @@ import opcode
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from ..errors import TaskExit, TaskFailed
 from ._pickling import dumps, loads
 
-__all__ = ["Caught", "Failure", "RemoteTraceback", "attempt", "catch", "release", "task_error", "unstopped"]
+__all__ = ["Caught", "Failure", "RemoteTraceback", "catch", "release", "task_error", "unstopped"]
 
 
 _PACKAGE = __name__.partition(".")[0]
@@ -34,17 +33,6 @@ def unstopped(exc: RuntimeError) -> BaseException:
         last = last.tb_next
     ours = last is None or str(last.tb_frame.f_globals.get("__package__")).startswith(_PACKAGE)
     return cause if isinstance(cause, StopIteration) and ours else exc  # else a generator of the task's
-
-
-def attempt(fn: Callable[[Any], Any], items: Iterable[Any]) -> tuple[list[Any], Failure | None]:
-    """Results of the items up to the first error, and that error; a user's Ctrl-C passes through."""
-    results: list[Any] = []
-    try:
-        for item in items:  # extend(map(fn, items)) would take a task's StopIteration for the end
-            results.append(fn(item))  # its length tells which item failed
-    except BaseException as exc:  # noqa: BLE001  # the caller raises it
-        return results, Failure(len(results), task_error(exc))
-    return results, None
 
 
 def task_error(exc: BaseException) -> BaseException:

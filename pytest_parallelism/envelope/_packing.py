@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from ._recording import Recording
 from ._shipped import went
 from ._tasks import pack
 
@@ -21,18 +22,19 @@ class Packer:
 
     def __init__(self, by_value: Iterable[ModuleType]) -> None:
         self._by_value = tuple(by_value)
-        self._last: tuple[FunctionType, CodeType, bytes] | None = None
+        self._last: tuple[Callable[..., Any], FunctionType, CodeType, bytes] | None = None
 
     def __call__(self, fn: Callable[..., Any]) -> bytes:
         """See `pack`."""
         last = self._last  # read once, and replaced as a whole: other threads pack too
-        if last is not None and last[0] is fn and last[1] is last[0].__code__ and not _refers(last[0]):
-            went(len(last[2]))
-            return last[2]
+        if last is not None and last[0] is fn and last[2] is last[1].__code__ and not _refers(last[1]):
+            went(len(last[3]))
+            return last[3]
         blob = pack(fn, self._by_value)
         self._last = None
-        if isinstance(fn, FunctionType) and not _refers(fn):
-            self._last = fn, fn.__code__, blob
+        plain = fn.fn if type(fn) is Recording else fn
+        if isinstance(plain, FunctionType) and not _refers(plain):
+            self._last = fn, plain, plain.__code__, blob
         return blob
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from ..errors import NotTransferable
 from . import _speech
-from ._errors import Caught, Failure, attempt, catch, release, task_error
+from ._attempting import attempt
+from ._errors import Caught, Failure, catch, release, task_error
 from ._locks import open_after_fork
 from ._parts import Parts
 from ._pickling import dump, dumps, loads

@@ -58,6 +58,11 @@ def state(config: pytest.Config) -> State:
     return config.stash[STATE]
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if STATE in session.config.stash:
+        state(session.config).load_baselines()
+
+
 def pytest_report_header(config: pytest.Config) -> str | None:
     return state(config).header() if STATE in config.stash else None
 
@@ -90,8 +95,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         state(session.config).expect(session.items)
 
 
-def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:
-    return state(config).announcement(items) if STATE in config.stash else None
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    return state(config).announcement(items) if STATE in config.stash else []
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -14,6 +14,7 @@ import pytest
 from .. import envelope, gate, record, rounds, scaling
 from ..errors import ParallelismError, ParallelismWarning, Unsuitable, UsageError, did_you_mean
 from ..measurement import Measurement, Pair, Verdict
+from ..resources import gil_enabled
 from ..strategy import Isolation, StrategyOptions
 from ..workload import COMMON_ARGUMENTS, MAP_ARGUMENTS, Workload
 from ..workpool import WorkPool
@@ -43,8 +44,8 @@ class Parallel:
         host.forget(benchmark)
         self.used = False
         """True once map or measure was called."""
-        self.missed = False
-        """True once a gate was missed: a failure that keeps its record."""
+        self.missed: tuple[str, ...] = ()
+        """A sentence for each gate that was missed: a failure that keeps its record."""
         self.test = state.test_of(request.node, point)
         self.measurement: Measurement | None = None
         """What was measured; None before, and where this session measures nothing."""
@@ -119,7 +120,14 @@ class Parallel:
             measurement, result = rounds.measure(workload, plan)
         interval = gate.interval(measurement.pairs, gated=bool(self._point.gates), rounds=settings.rounds)
         self.measurement = measurement
-        self.summary = scaling.summarize(measurement, interval)
+        alone = gate.alone(
+            measurement.pairs,
+            workers=measurement.workers,
+            cores=measurement.usable_cores,
+            gated=bool(self._point.gates),
+            rounds=settings.rounds,
+        )
+        self.summary = scaling.summarize(measurement, interval, alone)
         if measurement.result == "unchecked":
             note = next(n for n in measurement.notes if n.startswith("results not wholly checked"))
             self._request.node.warn(ParallelismWarning(f"{self._point.id}: {note}"))
@@ -128,13 +136,23 @@ class Parallel:
 
     def _plan(self, workload: Workload, notify: Callable[[Sequence[Pair]], object]) -> rounds.Plan:
         point, settings = self._point, self._state.settings
+        shares = gil_enabled() and point.strategy.isolation in (Isolation.NONE, Isolation.THREAD)
+        where = gate.Where(workers=point.workers, cores=self._state.cores.usable, shares_gil=shares)
         return rounds.Plan(
             strategy=point.strategy,
             workers=point.workers,
             requested=point.requested,
             baseline=self._state.known["sequential"],
             cores=self._state.cores,
-            decide=gate.decider(point.gates, workers=point.workers, rounds=settings.rounds),
+            decide=gate.decider(
+                point.gates,
+                where,
+                rounds=settings.rounds,
+                half_width=gate.COMPARED if settings.compare_fail else None,
+            ),
+            traced=gate.tracer(where),
+            again=gate.repeater(() if settings.rounds else point.gates, where),
+            reference=bool(point.gates or settings.compare_fail),
             max_time=None if settings.rounds else settings.max_time,
             options=StrategyOptions(
                 by_value=workload.by_value,
@@ -146,8 +164,8 @@ class Parallel:
             inspect=self._warn_of_weight,
         )
 
-    def verdicts(self) -> list[tuple[gate.Gate, Verdict]]:
-        """Each gate of this point with what became of it."""
+    def verdicts(self, quiet: gate.Quiet | None = None) -> list[tuple[gate.Gate, Verdict]]:
+        """Each gate of this point with what became of it; ``quiet``: see `gate.judge`."""
         if self.measurement is None or self.summary is None:
             return []
         traced = self.measurement.environment.get("tracing")
@@ -161,16 +179,27 @@ class Parallel:
                     tracing=str(traced) if traced else None,
                     gil=bool(self.measurement.environment.get("gil", True)),
                     noun=self._point.strategy.noun,
+                    quiet=quiet,
                 ),
             )
             for g in self._point.gates
         ]
 
+    @property
+    def contended(self) -> float | None:
+        """The share of time that others took, where that is too much for a verdict."""
+        if self.measurement is None or self.summary is None:
+            return None
+        gil = bool(self.measurement.environment.get("gil", True))
+        return gate.contended(self.measurement, self.summary, gil=gil)
+
     def store(self, verdicts: Sequence[Verdict]) -> record.Record:
         """Put the record, with these verdicts, into pytest-benchmark's session."""
         assert self.measurement is not None
         assert self.summary is not None
-        made = record.make(self.test, self.measurement, self.summary, verdicts)
+        made = record.make(
+            self.test, self.measurement, self.summary, verdicts, contended=self.contended is not None
+        )
         self.stored = made
         if getattr(self._benchmark, "stats", None) is None:
             parallel = [r.seconds for pair in self.measurement.pairs for r in pair.parallel]

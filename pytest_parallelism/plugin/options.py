@@ -26,6 +26,13 @@ _OPTIONS = (
     ("strict", "inconclusive and not judged gates fail too", None),
     ("max_time", "seconds that one point may take (default 10)", "SECONDS"),
     ("rounds", "measure exactly this many pairs at each point, however long it takes", "N"),
+    ("compare", "compare with a stored run: latest, or its number or name as in --benchmark-compare", "REF"),
+    (
+        "compare_fail",
+        "fail where a metric is worse than stored by more than that: speedup:5,memory:20",
+        "METRIC:PCT,…",
+    ),
+    ("compare_anyway", "compare also with runs of another machine, Python or library version", None),
     ("check", "run each strategy once for correctness, without timing", None),
 )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..measurement import Outcome
@@ -26,8 +28,14 @@ _MARKUP: dict[str, dict[str, bool]] = {
 def print_report(reporter: Any, state: State) -> None:
     """The report where it is asked for, else the count of verdicts where there are any."""
     entries = list(state.entries.values())
+    for sentence in state.baselines.sentences(set(state.entries)) if state.baselines else ():
+        reporter.write_line(f"parallelism: {sentence}")
     for verdict in state.unclaimed:
         reporter.write_line(verdict.sentence, red=True)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for path, number, sentence in chain.from_iterable(state.missed.values()):
+            file = _data(path).replace(":", "%3A").replace(",", "%2C")
+            reporter.write_line(f"::error file={file},line={number}::{_data(sentence)}")
     if not entries:
         return
     if not state.settings.report:
@@ -44,6 +52,11 @@ def print_report(reporter: Any, state: State) -> None:
         verbose=reporter.config.getoption("verbose") > 0,
     ):
         reporter.write_line(line.text, **_MARKUP.get(line.style, {}))
+
+
+def _data(text: str) -> str:
+    """Text in a workflow command of GitHub Actions, whose toolkit escapes so (core/src/command.ts)."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _print_counts(reporter: Any, state: State) -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ..errors import ParallelismWarning, UsageError
-from ..gate import Gate, judge_any
+from ..gate import Gate, Quiet, judge_any
 from ..measurement import Outcome, Verdict
-from ..record import Entry
+from ..record import Entry, Record
 from ..registry import expand, load
-from ..resources import Cores, environment, usable_cores
+from ..resources import Cores, disturbing, environment, usable_cores
 from ..settings import Settings, WorkerCount
 from ..strategy import Strategy
 from . import benchmark as host
 from . import options
+from .compare import CALM, Baselines, Quiets
 
 if TYPE_CHECKING:
     from .collect import Point
@@ -81,6 +82,10 @@ class State:
     entries: dict[str, Entry] = field(default_factory=dict)
     """By node id; a repeated test replaces its entry."""
     families: dict[tuple[str, str, int], _Family] = field(default_factory=dict)
+    baselines: Baselines | None = None
+    quiets: Quiets | None = None
+    missed: dict[str, list[tuple[str, int, str]]] = field(default_factory=dict)
+    """By node id: file, line (from 1) and sentence of each missed gate, for annotations."""
     unclaimed: list[Verdict] = field(default_factory=list)
     """Missed gates of families that no test could fail for."""
 
@@ -97,6 +102,11 @@ class State:
             raise pytest.UsageError(str(error)) from None
         return cls(config=config, settings=settings, known=known, cores=usable_cores())
 
+    def load_baselines(self) -> None:
+        """Read the stored runs to compare with; raises pytest's UsageError with one sentence."""
+        if self.settings.compare is not None and self.baselines is None:
+            self.baselines = Baselines.of(self.config, self.settings.compare)
+
     # --- collection ---
 
     def header(self) -> str | None:
@@ -105,15 +115,19 @@ class State:
         said = [f"{what} {', '.join(map(str, value))}" for what, value in replaced if value]
         return f"parallelism: {' and '.join(said)} instead of the markers' choice" if said else None
 
-    def announcement(self, items: Sequence[pytest.Item]) -> str | None:
-        """One line: how many points, how long at most, on what."""
+    def announcement(self, items: Sequence[pytest.Item]) -> list[str]:
+        """How many points, how long at most, on what; and what is likely to disturb them, a line each."""
         points = [item for item in items if self.point_of(item) and not _skipped(item)]
         if not points:
-            return None
+            return []
         count = f"{len(points)} point" + "s" * (len(points) > 1)
         cores = f"{self.cores.usable} usable core" + "s" * (self.cores.usable > 1)
         gil = "GIL on" if environment(self.cores).get("gil") else "GIL off"
-        return f"parallelism: {count}, {self._duration(len(points))}, {cores}, {gil}"
+        said = f"parallelism: {count}, {self._duration(len(points))}, {cores}, {gil}"
+        return [said, *(f"parallelism: {sentence}" for sentence in self._disturbances())]
+
+    def _disturbances(self) -> list[str]:
+        return [] if self.settings.check else disturbing()
 
     def _duration(self, points: int) -> str:
         if self.settings.check:
@@ -168,12 +182,37 @@ class State:
             item.warn(ParallelismWarning(f"{item.name} {sentence}"))
         if run is None or run.measurement is None:
             return
-        verdicts = [v for g, found in run.verdicts() for v in self._settled(item, run, g, found)]
-        run.store(verdicts)
+        verdicts = [
+            v for g, found in run.verdicts(self._quiet(item, run)) for v in self._settled(item, run, g, found)
+        ]
+        verdicts += self._compared(item, run)
+        made = run.store(verdicts)
+        kept = [(name, value) for name, value in item.user_properties if not name.startswith("parallel_")]
+        item.user_properties[:] = [*kept, *_properties(made)]
         missed = [v.sentence for v in verdicts if v.outcome in _FAILING[self.settings.strict]]
         if missed:
-            run.missed = True
+            run.missed = tuple(missed)
             pytest.fail("\n".join(missed), pytrace=False)
+
+    def _quiet(self, item: pytest.Item, run: Parallel) -> Quiet | None:
+        """What the work of a point costs on a quiet machine, where this one is not."""
+        assert run.stored
+        self.quiets = self.quiets or Quiets(self.config)
+        self.quiets.note(run.stored)
+        busy = run.contended is not None or (run.stored.contention.foreign or 0.0) > CALM
+        return self.quiets.of(item.nodeid, run.stored) if busy else None
+
+    def _compared(self, item: pytest.Item, run: Parallel) -> Iterator[Verdict]:
+        """The verdicts of a point against its stored run."""
+        if self.baselines is None or run.stored is None:
+            return
+        yield from self.baselines.verdicts(
+            item.nodeid,
+            run.stored,
+            self.settings.compare_fail,
+            contended=run.contended,
+            anyway=self.settings.compare_anyway,
+        )
 
     def _settled(self, item: pytest.Item, run: Parallel, gate: Gate, found: Verdict) -> list[Verdict]:
         """The verdicts that stand at this point: its own, or that of a family that ends here."""
@@ -221,6 +260,9 @@ class State:
         run = item.stash.get(RUN, None)
         if run is not None and not report.passed and not (report.when == "call" and run.missed):
             run.drop()  # whatever failed after measuring: a later fixture, a subtest, a teardown
+        if run is not None and report.when == "call" and report.failed:
+            path, line, _ = item.location
+            self.missed[item.nodeid] = [(path, (line or 0) + 1, f"{item.name}: {s}") for s in run.missed]
         entry = self._entry(item, point, report)
         if entry.status != "measured":
             for family in self.families.values():
@@ -268,6 +310,16 @@ def _listed(found: Any) -> list[Strategy]:
         raise UsageError(
             f"the hook pytest_parallelism_strategies gave {found!r}: it must return strategies"
         ) from None
+
+
+def _properties(made: Record) -> Iterator[tuple[str, Any]]:
+    """What JUnit's XML says of a point."""
+    yield "parallel_speedup", round(made.speedup.estimate, 4)
+    yield "parallel_speedup_low", round(made.speedup.low, 4)
+    yield "parallel_speedup_high", round(made.speedup.high, 4)
+    for verdict in made.verdicts:
+        name = f"parallel_verdict_{verdict.gate}" + ("_compared" if verdict.against else "")
+        yield name, f"{verdict.outcome.value}: {verdict.sentence}"
 
 
 def _function_id(item: pytest.Function) -> str:

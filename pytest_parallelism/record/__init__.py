@@ -19,6 +19,7 @@ from ._shapes import (
     Switches,
     Throughput,
     from_json,
+    speedup_of,
     to_json,
 )
 
@@ -36,5 +37,6 @@ __all__ = [
     "Throughput",
     "from_json",
     "make",
+    "speedup_of",
     "to_json",
 ]

@@ -8,6 +8,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError
@@ -67,9 +68,12 @@ def read(kind: Any, value: Any, path: str) -> Any:
     return _expect(kind, value, path, {int: "a whole number", str: "a text", bool: "true or false"}[kind])
 
 
+_hints = cache(get_type_hints)
+
+
 def _read_fields(kind: Any, value: Any, path: str) -> Any:
     data = _expect(dict, value, path, "an object")
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     missing = [
         f.name for f in fields(kind) if f.name not in data and f.default is f.default_factory is MISSING
     ]

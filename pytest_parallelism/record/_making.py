@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..measurement import Measurement, Usage, Verdict
 from ._shapes import SCHEMA, Contention, Cpu, Io, Record, Scalar, Shipped, Switches, Throughput
@@ -20,12 +20,20 @@ CONDITIONS = ("python", "gil", "start_method", "blas_threads", "cpu_model", "cor
 """Keys that every environment has, None where the system does not tell."""
 
 
-def make(test: str, measurement: Measurement, summary: Summary, verdicts: Sequence[Verdict] = ()) -> Record:
-    """The record of one measured point; ``test`` is its node id without our two parameters."""
-    m, s = measurement, summary
+def make(
+    test: str,
+    measurement: Measurement,
+    summary: Summary,
+    verdicts: Sequence[Verdict] = (),
+    *,
+    contended: bool = False,
+) -> Record:
+    """The record of one measured point; ``test``: its node id without our two parameters; ``contended``:
+    the machine was too loaded for the wall clock to decide."""
+    m, s, usages = measurement, summary, measurement.parallel_usages
     environment: dict[str, Scalar] = dict.fromkeys(CONDITIONS) | dict(m.environment)
     tracing = environment.pop("tracing", None)
-    used, rounds = Usage.total(m.parallel_usages), len(m.parallel_usages)
+    used, rounds = Usage.total(usages), len(usages)
     return Record(
         schema=SCHEMA,
         test=test,
@@ -37,19 +45,11 @@ def make(test: str, measurement: Measurement, summary: Summary, verdicts: Sequen
         isolation=m.isolation,
         chunk_size=m.chunk_size,
         usable_cores=m.usable_cores,
-        kind=s.kind,
         scaling="strong",
         pairs=len(m.pairs),
         items=m.items,
-        size_bytes=m.size_bytes,
         sequential_seconds=_thinned([pair.sequential.seconds for pair in m.pairs]),
-        sequential_median=s.sequential_seconds,
         first_sequential_seconds=m.first_sequential_seconds,
-        parallel_seconds=s.parallel_seconds,
-        speedup=s.speedup,
-        uncontended_speedup=None,
-        efficiency=s.efficiency,
-        cold_speedup=s.cold_speedup,
         open_seconds=m.open_seconds,
         close_seconds=m.close_seconds,
         elapsed_seconds=m.elapsed_seconds,
@@ -61,14 +61,28 @@ def make(test: str, measurement: Measurement, summary: Summary, verdicts: Sequen
         io=_io(used, rounds),
         shipped=_shipped(m, used, rounds),
         threads=m.threads,
-        contention=_contention(s),
-        serial_fraction=s.serial_fraction,
+        contention=_contention(m, s, contended),
         result=m.result,
         verdicts=tuple(verdicts),
         notes=m.notes,
         tracing=str(tracing) if tracing else None,
         environment=environment,
+        **_figures(m, s),
     )
+
+
+def _figures(m: Measurement, s: Summary) -> dict[str, Any]:
+    return {
+        "size_bytes": m.size_bytes,
+        "kind": s.kind,
+        "sequential_median": s.sequential_seconds,
+        "parallel_seconds": s.parallel_seconds,
+        "speedup": s.speedup,
+        "uncontended_speedup": s.uncontended.speedup,
+        "efficiency": s.efficiency,
+        "cold_speedup": s.cold_speedup,
+        "serial_fraction": s.serial_fraction,
+    }
 
 
 def _throughput(m: Measurement, s: Summary) -> Throughput:
@@ -101,9 +115,13 @@ def _switches(used: Usage, rounds: int) -> Switches:
     )
 
 
-def _contention(s: Summary) -> Contention:
+def _contention(m: Measurement, s: Summary, contended: bool) -> Contention:
     return Contention(
-        sequential=s.contention_sequential, parallel=s.contention_parallel, reference_speedup=None
+        sequential=s.contention_sequential,
+        parallel=s.contention_parallel,
+        reference_speedup=m.reference_speedup,
+        foreign=m.foreign_load,
+        contended=contended,
     )
 
 

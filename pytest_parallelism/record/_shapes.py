@@ -93,6 +93,11 @@ class Contention:
     sequential: float | None
     parallel: float | None
     reference_speedup: float | None
+    """What the machine gave meanwhile to a computation that divides perfectly."""
+    foreign: float | None = None
+    """Share of the usable cores that others used while the pairs ran."""
+    contended: bool = False
+    """Whether that was too much for the wall clock: then ``uncontended_speedup`` is what counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +201,17 @@ def from_json(data: Any) -> Record:
     _check_schema(data)
     record: Record = read(Record, data, "record")
     return record
+
+
+def speedup_of(data: Any) -> Interval:
+    """The speedup of such a record alone: a tenth of the time. UsageError as `from_json`."""
+    _check_schema(data)
+    if not isinstance(data, dict) or "speedup" not in data:
+        raise unreadable("record has no speedup")
+    found: Interval = read(Interval, data["speedup"], "record.speedup")
+    if not found.estimate > 0:
+        raise unreadable(f"record.speedup.estimate is {found.estimate:g}, not above 0")
+    return found
 
 
 def _check_schema(data: Any) -> None:

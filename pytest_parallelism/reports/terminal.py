@@ -196,12 +196,15 @@ def _verdicts(group: Sequence[Entry]) -> list[_Tagged]:
     """Points that plainly passed in a few words each, the others in the gate's own sentences."""
     passed: list[str] = []
     families: list[_Tagged] = []
+    compared: list[tuple[Entry, Verdict]] = []
     rest: dict[Outcome, list[tuple[Entry, str]]] = {outcome: [] for outcome in Outcome}
     found = [(entry, entry.record, v) for entry in group if entry.record for v in entry.record.verdicts]
     for entry, record, verdict in found:
         # Within the tolerance a passed figure lies under its claim: only the sentence explains that.
         plain = verdict.outcome is Outcome.PASSED and (verdict.found or 0) >= verdict.claim
-        if not _own(verdict, record):
+        if verdict.against is not None:
+            compared.append((entry, verdict))
+        elif not _own(verdict, record):
             families.append(_Tagged(verdict.outcome.value, verdict.sentence))
         elif plain:
             passed.append(f"{_figure(verdict, verdict.found)} >= {_figure(verdict)} {_name(entry)}")
@@ -209,13 +212,32 @@ def _verdicts(group: Sequence[Entry]) -> list[_Tagged]:
             rest[verdict.outcome].append((entry, _judged(verdict, record)))
     short = [_Tagged("passed", ", ".join(passed))] if passed else []
     others = [tagged for outcome in Outcome for tagged in _merged(outcome.value, rest[outcome], group)]
-    return [*short, *others, *families]
+    return [*short, *others, *families, *_compared(compared, group)]
+
+
+def _compared(found: Sequence[tuple[Entry, Verdict]], group: Sequence[Entry]) -> list[_Tagged]:
+    """The comparisons with stored runs: those that passed by their figures, the others by their sentences."""
+    tagged: list[_Tagged] = []
+    passed: dict[str, list[str]] = {}
+    for entry, verdict in found:
+        if verdict.outcome is Outcome.PASSED and verdict.found is not None:
+            change = f"{verdict.gate} {text.change(verdict.found)} {_name(entry)}"
+            passed.setdefault(verdict.against or "", []).append(change)
+    for run, changes in passed.items():
+        tagged.append(_Tagged("passed", f"against {run}: {', '.join(changes)}"))
+    for outcome in Outcome:
+        if outcome is not Outcome.PASSED:
+            said = [(entry, verdict.sentence) for entry, verdict in found if verdict.outcome is outcome]
+            tagged += _merged(outcome.value, said, group)
+    return tagged
 
 
 def _own(verdict: Verdict, record: Record) -> bool:
     """Whether a verdict is about this point alone; with ``require="any"`` it is about many."""
-    own = record.efficiency if verdict.gate == "efficiency" else record.speedup
-    return verdict.found is None or math.isclose(verdict.found, own.estimate)
+    own = [record.speedup.estimate]
+    own += [record.uncontended_speedup.estimate] if record.uncontended_speedup else []
+    by = record.workers if verdict.gate == "efficiency" else 1
+    return verdict.found is None or any(math.isclose(verdict.found, value / by) for value in own)
 
 
 def _judged(verdict: Verdict, record: Record) -> str:
@@ -265,7 +287,9 @@ def _notes(group: Sequence[Entry]) -> list[_Tagged]:
             found.setdefault(re.sub(r"\d+(\.\d+)?", "#", note), []).append((entry, note))
         waited = contention(entry.record)
         if waited is not None and waited > CONTENDED:
-            busy.append(f"{_name(entry)} {text.percent(waited)}")
+            alone = entry.record.uncontended_speedup
+            without = f" ({text.speedup(alone.estimate)}x without that)" if alone else ""
+            busy.append(f"{_name(entry)} {text.percent(waited)}{without}")
     notes = []
     for alike in found.values():
         more = "; the others alike" if len({note for _, note in alike}) > 1 else ""

@@ -10,6 +10,7 @@ from ..measurement import Interval
 __all__ = [
     "amount",
     "cells",
+    "change",
     "clean",
     "counted",
     "half_width",
@@ -123,6 +124,11 @@ def _decimals(value: float) -> int:
 def percent(share: float) -> str:
     """``96%``."""
     return f"{share:.0%}" if share < 999 else f"{100 * share:.0e}%"
+
+
+def change(ratio: float) -> str:
+    """``-12.3 %``: a ratio of now to then."""
+    return f"{(ratio - 1) * 100:+.1f} %"
 
 
 def seconds(value: float) -> str:

@@ -7,17 +7,25 @@ they are used, so that a pytest run that measures nothing loads none of them.
 
 from __future__ import annotations
 
-from .conditions import environment, tracing
+from .conditions import disturbing, environment, tracing
 from .cores import Cores, usable_cores
 from .footprint import descendants, helpers, memory, reset_peak, thread_count
+from .gil import GilProbe, gil_enabled
+from .load import LoadMeter
 from .meter import Meter, Snapshot
+from .reference import Reference
 
 __all__ = [
     "Cores",
+    "GilProbe",
+    "LoadMeter",
     "Meter",
+    "Reference",
     "Snapshot",
     "descendants",
+    "disturbing",
     "environment",
+    "gil_enabled",
     "helpers",
     "memory",
     "reset_peak",

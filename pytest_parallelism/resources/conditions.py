@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import platform
 import sys
 import threading
@@ -9,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .cores import Cores
+from .gil import gil_enabled
 
-__all__ = ["environment", "tracing"]
+__all__ = ["disturbing", "environment", "tracing"]
 
 Scalar = str | int | float | bool | None
 
@@ -24,7 +26,7 @@ def environment(cores: Cores) -> Mapping[str, Scalar]:
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
-        "gil": _gil_enabled(),
+        "gil": gil_enabled(),
         "platform": platform.platform(),
         "cpu_model": _cpu_model(),
         "cores": cores.logical,
@@ -52,6 +54,38 @@ def tracing() -> str | None:
     return ", ".join(found) or None
 
 
+def disturbing(governors: str = "/sys/devices/system/cpu/cpufreq/policy*/scaling_governor") -> list[str]:
+    """What is likely to disturb measurements here, a sentence each.
+
+    Code that is traced now, and a processor whose frequency governor saves power (Linux tells by
+    ``governors``, the kernel's Documentation/admin-guide/pm/cpufreq.rst; virtual machines have none).
+    """
+    found = []
+    if (traced := tracing()) is not None:
+        found.append(f"{traced} traces the code: the figures are its own too, and no gate is judged")
+    chosen = {_said(Path(path)) for path in glob.glob(governors)}  # noqa: PTH207  # Path.glob takes no absolute pattern
+    if "powersave" in chosen and not _drives_itself():
+        found.append(
+            "the processor saves power (cpufreq governor powersave), which makes rounds slow and uneven: "
+            "choose performance"
+        )
+    return found
+
+
+def _drives_itself() -> bool:
+    """Whether the driver is one whose powersave follows the load (intel_pstate and amd_pstate, active)."""
+    states = ("/sys/devices/system/cpu/intel_pstate/status", "/sys/devices/system/cpu/amd_pstate/status")
+    return any(_said(Path(path)) == "active" for path in states)
+
+
+def _said(path: Path) -> str:
+    """Nothing where the file cannot be read: those of processors that are switched off cannot."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
 def _described(hook: object) -> str:
     """Where a hook comes from: ``coverage.tracer.CTracer``, ``pdb.Pdb.trace_dispatch``."""
     named = hook if hasattr(hook, "__qualname__") else type(hook)
@@ -64,11 +98,6 @@ def _monitoring_tools() -> list[str]:
     monitoring = getattr(sys, "monitoring", None)  # Python 3.12+
     # PEP 669 gives tools the ids 0 to 5; 6 and 7 are the interpreter's own.
     return [tool for tool in map(monitoring.get_tool, range(6)) if tool] if monitoring else []
-
-
-def _gil_enabled() -> bool:
-    # Only 3.13+ can be without it, and only there can it be asked.
-    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 def _cpu_model() -> str:

@@ -18,11 +18,12 @@ _GUEST = slice(8, 10)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Between two readings: cores that others used, and what the workers did.
+    """Between two readings, ``seconds`` apart: cores that others used, and what the workers did.
 
     ``computed``: CPU seconds of the workers. ``delayed``: seconds that they waited for a core.
     """
 
+    seconds: float
     foreign: float
     computed: float
     delayed: float
@@ -39,11 +40,12 @@ class _Reading:
 class LoadMeter:
     """Reads /proc/stat of the cores that we may use (ticks of 10 ms), and our own CPU time.
 
-    Where the system does not tell how much the workers compute, it tells nothing: None.
+    ``workers``: process ids of those that run already. Where the system does not tell how much the workers
+    compute, it tells nothing: None.
     """
 
-    def __init__(self) -> None:
-        self._then = _read(())
+    def __init__(self, workers: Sequence[int] = ()) -> None:
+        self._then = _read(workers)
 
     def since(self, workers: Sequence[int], least: float) -> Load | None:
         """The load since the last one that was given, None where that is under ``least`` seconds ago.
@@ -60,6 +62,7 @@ class LoadMeter:
         computed = sum(after[0] - before[0] for after, before in both)
         others = now.busy - then.busy - computed - (now.own - then.own)
         return Load(
+            seconds=now.at - then.at,
             foreign=max(0.0, others) / (now.at - then.at) if now.busy else 0.0,
             computed=computed,
             delayed=sum(after[1] - before[1] for after, before in both),
@@ -70,9 +73,15 @@ def _read(workers: Sequence[int]) -> _Reading:
     return _Reading(
         at=time.monotonic(),
         busy=_busy(),
-        own=time.process_time(),
+        own=_own(),
         workers={pid: used for pid in workers if (used := _used(pid))},
     )
+
+
+def _own() -> float:
+    """CPU seconds of this process and of its children that have ended."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
 
 
 def _used(pid: int) -> tuple[float, float] | None:

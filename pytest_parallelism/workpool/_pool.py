@@ -15,6 +15,7 @@ from ..division import auto_chunk, balanced
 from ..envelope import Outcome, Trying, adapted, is_async, named, note, unstopped
 from ..errors import TaskTimeout, Unsuitable, UsageError
 from ..strategy import Counts, HasExecutor, HasStream, Isolation, Pool, Strategy
+from ..trace import Recorder
 from ._options import BACKOFF, MapOptions, in_flight_chunks
 from ._streams import batched, in_turn, streamed
 
@@ -36,6 +37,8 @@ class WorkPool:
         """True once the workload has used ``map``, ``imap`` or ``executor``."""
         self.retries = 0
         """Attempts beyond the first, of all tasks that gave a result."""
+        self.recorder: Recorder | None = None
+        """Notes when tasks run, where somebody wants to know."""
         self.functions: list[Callable[..., Any]] | None = None
         """The functions mapped, where somebody wants to know."""
 
@@ -54,6 +57,8 @@ class WorkPool:
         """A ``concurrent.futures.Executor`` on these workers, where the strategy can."""
         if isinstance(self._pool, HasExecutor):
             self.used = True
+            if self.recorder:
+                self.recorder.unseen = True
             return self._pool.executor
         raise Unsuitable(
             f"{self.strategy} has no concurrent.futures executor, and this workload asks for one"
@@ -107,7 +112,8 @@ class WorkPool:
         task = self._task(fn, options)
         todo: Sequence[Any] = items if isinstance(items, (list, tuple)) else list(items)
         try:
-            results, indices = self._results(task, todo, options)
+            with self.recorder.map(len(todo)) if self.recorder else nullcontext():
+                results, indices = self._results(task, todo, options)
         except RuntimeError as exc:
             error = unstopped(exc)
             raise error from error.__cause__
@@ -149,6 +155,8 @@ class WorkPool:
         )
         size, chunks = in_flight_chunks(options, in_flight, workers=self.workers, windows=not self._streams)
         task = self._task(fn, options)
+        if self.recorder:
+            self.recorder.loose = True
         try:
             coming = iter(iterable)
         except TypeError:
@@ -175,7 +183,8 @@ class WorkPool:
         task: Callable[[Any], Any] = chosen
         if options.tries:
             task = Trying(chosen, collects=options.collects, retries=options.retries, backoff=options.backoff)
-        return task if native or self._strategy.isolation is Isolation.NONE else adapted(task)
+        task = task if native or self._strategy.isolation is Isolation.NONE else adapted(task)
+        return self.recorder.noting(task) if self.recorder else task
 
     def _results(
         self, task: Callable[[Any], Any], todo: Sequence[Any], options: MapOptions

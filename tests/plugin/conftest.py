@@ -62,16 +62,17 @@ def suite(pytester: pytest.Pytester) -> Suite:
 
 
 CLOCK = """
-import time
+import json
+import os
 from dataclasses import replace
 
-from pytest_parallelism import rounds
+from pytest_parallelism.rounds import _arm, _point, _pools
 
-NOW = [0.0]
 SPEEDUP = {"threads": 1.31, "processes-fork": 1.9, "asyncio-threads": 1.0}
+SPEEDUP.update(json.loads(os.environ.get("TURNED", "{}")))
 
 
-class Turned(rounds._Arm):
+class Turned(_arm.Arm):
     '''An arm whose rounds take exactly what SPEEDUP says.'''
 
     def run(self, items):
@@ -81,7 +82,20 @@ class Turned(rounds._Arm):
         return replace(timed, seconds=seconds, usage=usage), result
 
 
-rounds._Arm = Turned
+class Steady:
+    '''A machine that is always itself.'''
+
+    speedup = None
+
+    def __init__(self, cores):
+        pass
+
+    def sample(self):
+        pass
+
+
+_pools.Arm = _point.Arm = Turned
+_point.Reference = Steady
 """
 
 

@@ -74,7 +74,7 @@ class Told:
         if self._share < 1.0 and now - self._then < least:
             return None  # as the real one does: of a moment no share can be told
         computed, self._then = self._share * (now - self._then), now
-        return Load(foreign=self.foreign, computed=computed, delayed=0.0)
+        return Load(seconds=1.0, foreign=self.foreign, computed=computed, delayed=0.0)
 
 
 def opened(most: int) -> AbstractContextManager[Any]:

@@ -5,94 +5,21 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pytest_parallelism import rounds
 from pytest_parallelism.errors import ItemsChanged, NotRepeatable, WorkersMissing, WrongResult
-from pytest_parallelism.measurement import Measurement, Pair
-from pytest_parallelism.resources import Cores
-from pytest_parallelism.rounds import Plan, check, measure
-from pytest_parallelism.strategy import Counts, Isolation, Pool, Strategy, StrategyOptions
+from pytest_parallelism.measurement import Pair
+from pytest_parallelism.rounds import _pools, check
+from pytest_parallelism.strategy import Pool, StrategyOptions
 from pytest_parallelism.workload import Workload
 from pytest_parallelism.workpool import WorkPool
 
-CORES = Cores(usable=2, affinity=2, quota=None, logical=2)
-
-
-@dataclass
-class World:
-    """A clock, and two strategies whose rounds take what is said here."""
-
-    sequential_seconds: float = 1.0
-    parallel_seconds: float = 0.5
-    open_seconds: float = 0.25
-    close_seconds: float = 0.125
-    workers_had: int | None = None
-    now: float = 100.0
-    log: list[str] = field(default_factory=list)
-    alive: int = 0
-    frozen_while_open: bool = False
-
-    def clock(self) -> float:
-        return self.now
-
-    def pass_time(self, seconds: float) -> None:
-        self.now += seconds
-
-    def strategy(self, name: str, seconds: Callable[[], float]) -> Strategy:
-        world = self
-
-        @dataclass
-        class FakePool:
-            workers: int
-
-            def map(
-                self, fn: Any, items: Sequence[Any], *, chunk_size: Any = None, timeout: Any = None
-            ) -> list[Any]:
-                world.log.append(name[0])
-                world.pass_time(seconds())
-                return [fn(item) for item in items]
-
-        @contextmanager
-        def opened(workers: int, options: StrategyOptions) -> Iterator[Pool]:
-            world.alive += 1
-            world.frozen_while_open = gc.get_freeze_count() > 0
-            timed = name != "sequential"
-            world.pass_time(world.open_seconds * timed)
-            try:
-                yield FakePool(world.workers_had or workers)
-            finally:
-                world.alive -= 1
-                world.pass_time(world.close_seconds * timed)
-
-        return Strategy(
-            name=name, open=opened, isolation=Isolation.NONE, counts=Counts.ANY, noun="fakes", distribution=""
-        )
-
-    def plan(self, **changes: Any) -> Plan:
-        settings: dict[str, Any] = {
-            "strategy": self.strategy("parallel", lambda: self.parallel_seconds),
-            "workers": 2,
-            "requested": 2,
-            "baseline": self.strategy("sequential", lambda: self.sequential_seconds),
-            "cores": CORES,
-            "decide": lambda pairs: len(pairs) >= 6,
-            "max_time": 1000.0,
-            "clock": self.clock,
-        }
-        return Plan(**(settings | changes))
-
-    def measure(self, workload: Workload | None = None, **changes: Any) -> Measurement:
-        measurement, self.result = measure(workload or self.workload(), self.plan(**changes))
-        return measurement
-
-    def workload(self, **arguments: Any) -> Workload:
-        return Workload.of_map(lambda x: [x], [1, 2, 3], **arguments)
+from .conftest import World
 
 
 def test_pairs_hold_what_the_clock_says() -> None:
@@ -300,7 +227,7 @@ def test_time_in_the_workload_is_counted_apart_from_ours() -> None:
 
 def test_bytes_shipped_are_those_of_each_parallel_round(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
-    monkeypatch.setattr(rounds, "shipped", lambda: (10 * len(world.log), len(world.log)))
+    monkeypatch.setattr(_pools, "shipped", lambda: (10 * len(world.log), len(world.log)))
     for pair in world.measure().pairs:
         assert [(r.usage.shipped_out_bytes, r.usage.shipped_in_bytes) for r in pair.parallel] == [(10, 1)]
         assert pair.sequential.usage.shipped_out_bytes is None

@@ -1,41 +1,26 @@
-"""Open, warm, run paired rounds, close: all under clocks, nothing judged.
-
-The procedure, measured to be the one that noise spoils least: a sequential round and the parallel rounds
-beside it form a pair, in alternating order, and only their ratio counts. Between the two clock readings of a
-round stands nothing but the user's workload.
-"""
+"""One point while it is measured."""
 
 from __future__ import annotations
 
-import gc
 import math
 import statistics
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
-from .alarm import limit
-from .errors import WorkersMissing, WrongResult
-from .measurement import Measurement, Pair, Round
-from .quiet import frozen_heap, native_threads
-from .resources import (
-    Cores,
-    Meter,
-    descendants,
-    environment,
-    helpers,
-    memory,
-    reset_peak,
-    thread_count,
-    tracing,
-)
-from .strategy import Counts, HasAmbient, HasInfo, HasPids, Pool, Strategy, StrategyOptions
-from .workload import Workload, refuse_lazy
-from .workpool import WorkPool, shipped
+from ..errors import WrongResult
+from ..measurement import Measurement, Pair, Round
+from ..quiet import frozen_heap, native_threads
+from ..resources import Meter, Reference
+from ..strategy import HasAmbient
+from ..workload import Workload, refuse_lazy
+from ._arm import Arm
+from ._plan import Plan
+from ._pools import Pools
+from ._tracing import Tracing
 
-__all__ = ["Plan", "check", "measure"]
+__all__ = ["check", "measure"]
 
 __tracebackhide__ = True  # pytest shows the user's lines, not these
 
@@ -53,40 +38,12 @@ CHECK_SHARE = 0.01
 CACHED = 2.0
 """A first round that takes over this many times the later ones was possibly filled a cache."""
 
-_TICK = 1e-9
-"""The clock's own resolution: a round shorter than it still has a finite ratio."""
-
+REFERENCE_PAIRS = 4
+"""Pairs from one question about the machine to the next (MEASURING.md, finding 5)."""
+AGAIN_PAIRS = 10
+"""Pairs for which there must be time where all are measured again."""
 _NOTABLE = 0.001
 """Seconds by which a first round must exceed the later ones: below, cold processor caches do that too."""
-
-Clock = Callable[[], float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What to measure a workload with, and how long.
-
-    ``decide(pairs)`` says when the pairs are enough; ``max_time``: seconds for the whole point, which ends
-    it anyway (None: only ``decide`` does). ``notify(pairs)`` is called after each pair, outside the clocks.
-    """
-
-    strategy: Strategy
-    workers: int
-    requested: int | str
-    baseline: Strategy
-    cores: Cores
-    decide: Callable[[Sequence[Pair]], bool]
-    max_time: float | None
-    options: StrategyOptions = field(default_factory=StrategyOptions)
-    notify: Callable[[Sequence[Pair]], object] = len
-    inspect: Callable[[Sequence[Callable[..., Any]]], object] = len
-    """Called once with the functions that the first round maps, outside the clocks."""
-    clock: Clock = time.perf_counter
-
-    @property
-    def point(self) -> str:
-        """Strategy and count as in the test's id: ``threads-w2``."""
-        return f"{self.strategy.name}-w{self.requested}"
 
 
 def measure(workload: Workload, plan: Plan) -> tuple[Measurement, Any]:
@@ -105,57 +62,6 @@ def check(workload: Workload, plan: Plan) -> tuple[str, Any]:
         return point.check()
 
 
-class _Arm:
-    """One side of a pair: the workload on one pool, under a clock."""
-
-    def __init__(
-        self,
-        workload: Workload,
-        pool: Pool,
-        strategy: Strategy,
-        meter: Meter,
-        clock: Clock,
-        most: float | None = None,
-    ) -> None:
-        self.workload = workload
-        self.pool = pool
-        self.view = WorkPool(pool, strategy)
-        self.meter = meter
-        self.clock = clock
-        self.most = most
-        """Seconds that a round may take."""
-        self.rounds = 0
-        self.seconds = 0.0
-        """Wall seconds of all its rounds so far."""
-
-    def round(self) -> tuple[Round, Any]:
-        """One round on fresh items; its times and its result."""
-        return self.run(self.workload.prepare())
-
-    def run(self, items: Any) -> tuple[Round, Any]:
-        """One round on these items. Only the user's workload stands between the clock readings."""
-        run, view, clock = self.workload.run, self.view, self.clock
-        try:
-            with self._around():
-                before = self.meter.snapshot()
-                begun = clock()
-                result = run(view, items)
-                seconds = clock() - begun
-                usage = before.until(self.meter.snapshot())
-        finally:
-            self.workload.clean()
-        self.rounds += 1
-        self.seconds += seconds
-        return Round(seconds=max(seconds, _TICK), usage=usage), result
-
-    @contextmanager
-    def _around(self) -> Iterator[None]:
-        ambient = self.pool.ambient() if isinstance(self.pool, HasAmbient) else nullcontext()
-        late = f"the sequential baseline of {self.workload.name} did not end within {self.most} s"
-        with ambient, limit(self.most, f"{late} (baseline_timeout=)"):
-            yield
-
-
 class _Point:
     """One point while it is measured: its two arms and what it has seen so far."""
 
@@ -170,6 +76,11 @@ class _Point:
         self.pairs_begun = self.started
         self.pairs: list[Pair] = []
         self.unchecked: set[str] = set()
+        self.reference_kernel: Reference | None = None
+        self.repeats = 1
+        """Parallel rounds of a pair."""
+        self.again = ""
+        """Why the pairs were measured twice."""
         # Two results are alive at most: the reference and the latest, or the one being made.
         self.reference: Any = None
         self.result: Any = None
@@ -183,8 +94,12 @@ class _Point:
             pool = stack.enter_context(self.plan.baseline.open(1, options))
             meter = stack.enter_context(Meter(lambda: ()))
             most = self.workload.baseline_timeout
-            self.sequential = _Arm(self.workload, pool, self.plan.baseline, meter, self.clock, most)
+            self.sequential = Arm(self.workload, pool, self.plan.baseline, meter, self.clock, most)
             self.stack = stack.pop_all()
+            self.tracing = Tracing(self.plan, self.stack)
+            cores = min(self.plan.workers, self.plan.cores.usable)
+            if self.plan.reference and cores > 1:
+                self.reference_kernel = Reference(cores)
         return self
 
     def __exit__(self, *error: Any) -> bool | None:  # noqa: PYI036 - handed on to ExitStack, which wants the triple
@@ -192,8 +107,9 @@ class _Point:
 
     def check(self) -> tuple[str, Any]:
         self._first_round()
-        with self._opened() as parallel:
-            self.result = parallel.round()[1]
+        with Pools(self.workload, self.plan) as pools:
+            pools.open(self._only_round)
+            pools.close()
         try:
             self._compare()
         except WrongResult:
@@ -202,30 +118,35 @@ class _Point:
             raise
         return self._result_word(), self.result
 
+    def _only_round(self, parallel: Arm) -> None:
+        self.result = parallel.round()[1]
+
     def measure(self) -> tuple[Measurement, Any]:
         first = self._sequential_twice()
-        strangers = descendants()
-        with ExitStack() as opened:
-            begun = self.clock()
-            parallel = opened.enter_context(self._opened())
-            open_seconds = self.clock() - begun
-            repeats = self._warm_up(parallel)
-            reset_peak(_pids(parallel.pool))
+        with Pools(self.workload, self.plan) as pools:
+            parallel = pools.open(self._warm_up)
             self.pairs_begun = self.clock()
-            while not self._enough():
-                self._add_pair(parallel, repeats)
+            while True:
+                if self._enough():
+                    if not self._once_more():
+                        break
+                    if pools.may_restart:
+                        self._restart(pools)
+                elif pools.worn(self.pairs):
+                    self._restart(pools)
+                self.tracing.look(self.pairs, (self.sequential, parallel), self._sequential_round)
+                self._add_pair(parallel)
             if self.result is None:  # the last pair ended with its sequential round
                 self._parallel_round(parallel)
             self._compare()
-            facts = _facts(parallel.pool, strangers, self.plan)
-            begun = self.clock()
-            opened.close()
-            close_seconds = self.clock() - begun
-        return self._measurement(first, parallel, facts, open_seconds, close_seconds), self.result
+            pools.close()
+        return self._measurement(first, pools), self.result
 
-    def _measurement(
-        self, first: Round, parallel: _Arm, facts: dict[str, Any], open_seconds: float, close_seconds: float
-    ) -> Measurement:
+    def _restart(self, pools: Pools) -> None:
+        pools.restart(self.pairs, self._parallel_round)
+        self.tracing.forget()
+
+    def _measurement(self, first: Round, pools: Pools) -> Measurement:
         plan, workload = self.plan, self.workload
         return Measurement(
             strategy=plan.strategy.name,
@@ -234,18 +155,20 @@ class _Point:
             isolation=plan.strategy.isolation.value,
             pairs=tuple(self.pairs),
             first_sequential_seconds=first.seconds,
-            open_seconds=open_seconds,
-            close_seconds=close_seconds,
+            open_seconds=pools.open_seconds[0],
+            close_seconds=pools.close_seconds[-1],
             elapsed_seconds=self.clock() - self.started,
-            workload_seconds=self.sequential.seconds + parallel.seconds,
+            workload_seconds=self.sequential.seconds + pools.arm.seconds,
             usable_cores=plan.cores.usable,
             result=self._result_word(),
+            reference_speedup=self.reference_kernel.speedup if self.reference_kernel else None,
+            foreign_load=pools.foreign_load,
             items=len(workload.items) if workload.items is not None else None,
             size_bytes=workload.size_bytes,
             chunk_size=workload.chunk_size,
             kind=workload.kind,
-            notes=tuple(self._notes(first, parallel)),
-            **facts,
+            notes=tuple(self._notes(first, pools.arm)),
+            **pools.facts,
         )
 
     def _sequential_twice(self) -> Round:
@@ -269,22 +192,8 @@ class _Point:
         refuse_lazy(self.reference)
         return first
 
-    @contextmanager
-    def _opened(self) -> Iterator[_Arm]:
-        gc.collect()
-        gc.freeze()  # what the sequential rounds made must not be touched by collections in forked workers
-        plan = self.plan
-        kept = getattr(plan.options.initializer, "kept", nullcontext)  # what it sets stays the workers' own
-        with kept(), plan.strategy.open(plan.workers, plan.options) as pool:
-            if plan.strategy.counts is not Counts.OWN and pool.workers != plan.workers:
-                raise WorkersMissing(
-                    f"{plan.point} was asked for {plan.workers} {plan.strategy.noun} and has {pool.workers}"
-                )
-            with Meter(lambda: _pids(pool), shipped) as meter:
-                yield _Arm(self.workload, pool, plan.strategy, meter, self.clock)
-
-    def _warm_up(self, parallel: _Arm) -> int:
-        """Run what no pair shall hold; the parallel rounds that each sequential one gets."""
+    def _warm_up(self, parallel: Arm) -> None:
+        """Run what no pair shall hold, and find how many parallel rounds each sequential one gets."""
         sequential, once = self.sequential_seconds, self._parallel_round(parallel).seconds
         limit = WARM_UP_SHARE * (self.plan.max_time or DEFAULT_WARM_UP)
         begun = self.clock()
@@ -294,13 +203,15 @@ class _Point:
             sequential, once = pair.sequential.seconds, pair.parallel_seconds
         ratio = sequential / once
         # The variance of a pair's ratio is least for its cost where the rounds are as many as sqrt(ratio).
-        return min(MAX_PARALLEL_ROUNDS, max(1, round(math.sqrt(ratio))))
+        self.repeats = min(MAX_PARALLEL_ROUNDS, max(1, round(math.sqrt(ratio))))
 
-    def _add_pair(self, parallel: _Arm, repeats: int) -> None:
-        self.pairs.append(self._pair(parallel, repeats, sequential_first=len(self.pairs) % 2 == 0))
+    def _add_pair(self, parallel: Arm) -> None:
+        self.pairs.append(self._pair(parallel, self.repeats, sequential_first=len(self.pairs) % 2 == 0))
         self.plan.notify(self.pairs)
+        if self.reference_kernel and len(self.pairs) % REFERENCE_PAIRS == 1:
+            self.reference_kernel.sample()
 
-    def _pair(self, parallel: _Arm, repeats: int, *, sequential_first: bool) -> Pair:
+    def _pair(self, parallel: Arm, repeats: int, *, sequential_first: bool) -> Pair:
         before = self._sequential_round() if sequential_first else None
         rounds = tuple(self._parallel_round(parallel) for _ in range(repeats))
         return Pair(sequential=before or self._sequential_round(), parallel=rounds)
@@ -309,7 +220,7 @@ class _Point:
         self.result = None
         return self.sequential.round()[0]
 
-    def _parallel_round(self, parallel: _Arm) -> Round:
+    def _parallel_round(self, parallel: Arm) -> Round:
         self.result = None
         timed, self.result = parallel.round()
         if self.check_seconds < CHECK_SHARE * (self.clock() - self.started):
@@ -322,7 +233,7 @@ class _Point:
             return False
         if limit is None:
             return self.plan.decide(self.pairs)
-        block = statistics.fmean(_block_seconds(p) for p in self.pairs)
+        block = statistics.fmean(p.seconds for p in self.pairs)
         spent = self.pairs_begun - self.started
         least = MIN_PAIRS if spent + MIN_PAIRS * block <= limit else MIN_PAIRS_LONG
         if len(self.pairs) < least:
@@ -330,6 +241,17 @@ class _Point:
         # A last result may have to be made to be checked, after a pair that ends with its sequential round.
         coming = block + self.pairs[-1].parallel_seconds
         return self.clock() - self.started + coming > limit or self.plan.decide(self.pairs)
+
+    def _once_more(self) -> bool:
+        """Whether to measure all pairs again: once at most, where the plan wants that and time allows."""
+        if self.again or not self.plan.again(self.pairs):
+            return False
+        left = math.inf if self.plan.max_time is None else self.plan.max_time - (self.clock() - self.started)
+        if left < math.fsum(pair.seconds for pair in self.pairs[:AGAIN_PAIRS]):
+            return False
+        self.again = f"measured twice: the machine was busy during the first {len(self.pairs)} pairs"
+        self.pairs = []
+        return True
 
     def _compare(self) -> None:
         begun = self.clock()
@@ -340,7 +262,7 @@ class _Point:
     def _result_word(self) -> str:
         return "unchecked" if self.unchecked else "equal"
 
-    def _notes(self, first: Round, parallel: _Arm) -> Iterator[str]:
+    def _notes(self, first: Round, parallel: Arm) -> Iterator[str]:
         if not parallel.view.used and not isinstance(parallel.pool, HasAmbient):
             yield (
                 f"the workload used none of pool.map, pool.imap and pool.executor: what was measured is not "
@@ -357,31 +279,8 @@ class _Point:
                 f"possibly cached: the first sequential round took {first.seconds / later:.1f} times the "
                 f"later ones; use setup= to clear what it fills"
             )
+        if self.again:
+            yield self.again
         if self.unchecked:
             types = ", ".join(sorted(self.unchecked))
             yield f"results not wholly checked: no way to compare {types}; use equal="
-
-
-def _facts(pool: Pool, strangers: Collection[Any], plan: Plan) -> dict[str, Any]:
-    """What can be asked of a pool only while it is open."""
-    info = dict(pool.info()) if isinstance(pool, HasInfo) else {}
-    pids = _pids(pool)
-    return {
-        "workers": pool.workers,
-        "memory": memory(pids, helpers(pids, strangers)),
-        "threads": thread_count(pids),
-        "strategy_info": info,
-        "environment": {
-            **environment(plan.cores),
-            "start_method": info.get("start_method"),
-            "tracing": tracing(),
-        },
-    }
-
-
-def _block_seconds(pair: Pair) -> float:
-    return pair.sequential.seconds + math.fsum(r.seconds for r in pair.parallel)
-
-
-def _pids(pool: Pool) -> Sequence[int]:
-    return pool.pids() if isinstance(pool, HasPids) else ()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,75 +14,15 @@ from pytest_parallelism.gate import (
     LEAST_PAIRS,
     TOLERANCE,
     Gate,
+    Quiet,
+    Where,
     decider,
     interval,
-    judge,
 )
 from pytest_parallelism.inference import ALPHA, LOOKS, ratio_interval
-from pytest_parallelism.measurement import Interval, Kind, Measurement, Outcome, Pair, Round, Usage, Verdict
-from pytest_parallelism.scaling import summarize
+from pytest_parallelism.measurement import Interval, Kind, Outcome, Pair, Verdict
 
-
-def pair(
-    speedup: float, *, cpu: float = 1.0, waited: float | None = 0.0, parallel: float | None = None
-) -> Pair:
-    """One pair: ``cpu`` is CPU / wall, ``waited`` and ``parallel`` the contention of its two arms."""
-    return Pair(
-        sequential=a_round(speedup * 0.1, cpu, waited),
-        parallel=(a_round(0.1, cpu, waited if parallel is None else parallel),),
-    )
-
-
-def a_round(seconds: float, cpu: float, contention: float | None) -> Round:
-    delay = None if contention is None else seconds * cpu * contention / (1 - contention)
-    return Round(seconds=seconds, usage=Usage(cpu_seconds=seconds * cpu, delay_seconds=delay))
-
-
-def spread(speedup: float, count: int, sd: float = 0.02, **how: Any) -> tuple[Pair, ...]:
-    """Pairs about a speedup whose log ratios are symmetric, with that SD or nearly so, in a mixed order."""
-    steps = (
-        np.random.default_rng(count).permutation(np.linspace(-1.7, 1.7, count)) if count > 1 else np.zeros(1)
-    )
-    return tuple(pair(speedup * math.exp(sd * step), **how) for step in steps)
-
-
-def measured(pairs: tuple[Pair, ...], **changes: Any) -> Measurement:
-    base = Measurement(
-        strategy="threads",
-        strategy_version="3.11",
-        workers=2,
-        workers_requested=2,
-        isolation="thread",
-        pairs=pairs,
-        first_sequential_seconds=0.2,
-        open_seconds=0.1,
-        close_seconds=0.1,
-        elapsed_seconds=2.0,
-        workload_seconds=2.0,
-        usable_cores=2,
-        result="equal",
-    )
-    return replace(base, **changes)
-
-
-def judged(
-    gate: Gate,
-    pairs: tuple[Pair, ...],
-    *,
-    found: Interval | None = None,
-    tracing: str | None = None,
-    gil: bool = True,
-    noun: str = "threads",
-    **changes: Any,
-) -> Verdict:
-    measurement = measured(pairs, **changes)
-    summary = summarize(measurement, found or interval(pairs, gated=True))
-    return judge(gate, measurement=measurement, summary=summary, tracing=tracing, gil=gil, noun=noun)
-
-
-def exactly(estimate: float, low: float, high: float) -> Interval:
-    return Interval(estimate=estimate, low=low, high=high, confidence=0.98)
-
+from .conftest import TWO, a_round, exactly, judged, pair, spread
 
 # The interval of the sequential procedure
 
@@ -127,7 +67,7 @@ def test_stopping_a_gate_at_its_first_clear_look_keeps_the_stated_confidence() -
     misses = 0
     for _ in range(400):
         pairs = tuple(pair(math.exp(x)) for x in rng.normal(0, 0.15, 40))
-        decide = decider([gate], workers=2)
+        decide = decider([gate], TWO)
         end = next(n for n in range(1, 41) if decide(pairs[:n]))
         found = interval(pairs[:end], gated=True)
         misses += not found.low <= 1.0 <= found.high
@@ -143,45 +83,45 @@ def stops_at(decide: Any, pairs: tuple[Pair, ...]) -> int | None:
 
 @pytest.mark.parametrize("rounds", [1, 3, 50])
 def test_fixed_rounds_stop_at_exactly_that_many_pairs(rounds: int) -> None:
-    decide = decider([Gate(claim=1.5)], workers=2, rounds=rounds)
+    decide = decider([Gate(claim=1.5)], TWO, rounds=rounds)
     pairs = spread(3.0, 60)
     assert stops_at(decide, pairs) == rounds
 
 
 @pytest.mark.parametrize("speedup", [1.0, 2.0])
 def test_a_clear_pass_or_miss_ends_a_gated_point_at_the_first_look(speedup: float) -> None:
-    assert stops_at(decider([Gate(claim=1.5)], workers=2), (pair(speedup),) * 40) == LOOKS[0]
+    assert stops_at(decider([Gate(claim=1.5)], TWO), (pair(speedup),) * 40) == LOOKS[0]
 
 
 def test_a_gate_that_stays_open_goes_on_to_the_last_look() -> None:
-    assert stops_at(decider([Gate(claim=1.5)], workers=2), (pair(1.425),) * 60) == LOOKS[-1]
+    assert stops_at(decider([Gate(claim=1.5)], TWO), (pair(1.425),) * 60) == LOOKS[-1]
 
 
 def test_every_gate_must_be_clear() -> None:
     open_one, clear_one = Gate(claim=1.5), Gate(metric="efficiency", claim=0.5)
-    assert stops_at(decider([clear_one, open_one], workers=2), (pair(1.425),) * 60) == LOOKS[-1]
+    assert stops_at(decider([clear_one, open_one], TWO), (pair(1.425),) * 60) == LOOKS[-1]
 
 
 def test_an_efficiency_gate_is_clear_where_its_speedup_is() -> None:
     gate = Gate(metric="efficiency", claim=0.9)
-    assert stops_at(decider([gate], workers=4), (pair(2.0),) * 40) == LOOKS[0]
+    assert stops_at(decider([gate], Where(workers=4, cores=4)), (pair(2.0),) * 40) == LOOKS[0]
 
 
 def test_a_miss_under_contention_is_not_clear() -> None:
     busy = (pair(1.0, waited=0.5),) * 60
-    assert stops_at(decider([Gate(claim=1.5)], workers=2), busy) == LOOKS[-1]
+    assert stops_at(decider([Gate(claim=1.5)], TWO), busy) == LOOKS[-1]
 
 
 def test_a_pass_under_contention_is_clear() -> None:
-    assert stops_at(decider([Gate(claim=1.5)], workers=2), (pair(2.0, waited=0.5),) * 60) == LOOKS[0]
+    assert stops_at(decider([Gate(claim=1.5)], TWO), (pair(2.0, waited=0.5),) * 60) == LOOKS[0]
 
 
 def test_unknown_contention_does_not_keep_a_miss_open() -> None:
-    assert stops_at(decider([Gate(claim=1.5)], workers=2), (pair(1.0, waited=None),) * 60) == LOOKS[0]
+    assert stops_at(decider([Gate(claim=1.5)], TWO), (pair(1.0, waited=None),) * 60) == LOOKS[0]
 
 
 def test_a_point_without_a_gate_stops_once_its_interval_is_narrow() -> None:
-    calm = stops_at(decider([], workers=2), (pair(1.5),) * 60)
+    calm = stops_at(decider([], TWO), (pair(1.5),) * 60)
     assert calm is not None
     assert calm >= LEAST_PAIRS
     found = interval((pair(1.5),) * calm, gated=False)
@@ -191,13 +131,16 @@ def test_a_point_without_a_gate_stops_once_its_interval_is_narrow() -> None:
 def test_a_noisy_point_without_a_gate_takes_more_pairs() -> None:
     rng = np.random.default_rng(2)
     noisy = tuple(pair(math.exp(x)) for x in rng.normal(0, 0.05, 200))
-    calm, long = stops_at(decider([], workers=2), (pair(1.0),) * 200), stops_at(decider([], workers=2), noisy)
+    calm, long = (
+        stops_at(decider([], TWO), (pair(1.0),) * 200),
+        stops_at(decider([], TWO), noisy),
+    )
     assert calm is not None
     assert long is None or long > calm
 
 
 def test_intervals_are_computed_at_looks_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_parallelism import gate as module
+    from pytest_parallelism.gate import _procedure as module
 
     looked: list[int] = []
 
@@ -207,10 +150,10 @@ def test_intervals_are_computed_at_looks_only(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(module, "interval", counted)
     pairs = (pair(1.5),) * 100
-    assert stops_at(decider([], workers=2), pairs) is None
+    assert stops_at(decider([], TWO), pairs) is None
     assert looked == [5, 7, 10, 14, 20, 28, 40, 57, 80]
     looked.clear()
-    assert stops_at(decider([Gate(claim=1.5)], workers=2), pairs) == LOOKS[-1]
+    assert stops_at(decider([Gate(claim=1.5)], TWO), pairs) == LOOKS[-1]
     assert looked == list(LOOKS[:-1])
 
 
@@ -283,8 +226,9 @@ def test_a_little_contention_does_not_save_a_miss() -> None:
     assert judged(Gate(claim=1.5), spread(1.0, 20, waited=CONTENDED * 0.9)).outcome is Outcome.FAILED
 
 
-def test_a_pass_under_contention_stays_a_pass() -> None:
-    assert judged(Gate(claim=1.5), spread(2.0, 20, waited=0.5)).outcome is Outcome.PASSED
+def test_a_pass_under_contention_stays_a_pass_where_the_work_is_not_dearer_than_when_quiet() -> None:
+    known = Quiet(cpu_seconds=0.2, source="in 0001")
+    assert judged(Gate(claim=1.5), spread(2.0, 20, waited=0.5), quiet=known).outcome is Outcome.PASSED
 
 
 def test_where_contention_is_unknown_a_miss_fails() -> None:

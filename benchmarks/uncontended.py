@@ -1,0 +1,204 @@
+"""The uncontended estimate against the truth: the idle speedup, measured in turn with it.
+
+    python benchmarks/uncontended.py                    20 repetitions, about an hour
+    python benchmarks/uncontended.py --repetitions 2    a look
+
+Each repetition measures each workload on the idle machine (the truth, by wall clock) and then under each
+foreign load, which this script starts and ends itself. The truth of a workload is the median of its idle
+speedups; errors are of the estimate of one measurement of 15 pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any
+
+import noise
+
+from pytest_parallelism import gate, uncontended
+from pytest_parallelism.registry import load
+from pytest_parallelism.resources import usable_cores
+from pytest_parallelism.rounds import Plan, measure
+from pytest_parallelism.strategy import StrategyOptions
+from pytest_parallelism.workload import Workload
+
+PAIRS = 15
+KNOWN = load()
+
+
+def compute(steps: int) -> int:
+    return sum(i * i % 7 for i in range(steps))
+
+
+def hashed(size: int) -> str:
+    return hashlib.sha256(bytes(size)).hexdigest()
+
+
+def half_hashed(steps: int) -> str:
+    compute(steps)
+    return hashed(steps * 100)
+
+
+def half_asleep(steps: int) -> int:
+    time.sleep(0.003)
+    return compute(steps)
+
+
+def with_serial_part(pool: Any) -> int:
+    return sum(pool.map(compute, [60_000] * 8)) + compute(160_000)
+
+
+@dataclass(frozen=True)
+class Case:
+    strategy: str
+    call: Callable[[Any], Any]
+    workers: int = 2
+
+
+EQUAL = [50_000] * 16
+UNEQUAL = [20_000 * (1 + i % 7) for i in range(16)]
+CASES = {
+    "fork, equal": Case("processes-fork", lambda pool: pool.map(compute, EQUAL)),
+    "fork, unequal": Case("processes-fork", lambda pool: pool.map(compute, UNEQUAL)),
+    "fork, serial part": Case("processes-fork", with_serial_part),
+    "fork, sleeping": Case("processes-fork", lambda pool: pool.map(half_asleep, [30_000] * 12)),
+    "fork, 4 workers": Case("processes-fork", lambda pool: pool.map(compute, EQUAL), workers=4),
+    "spawn, equal": Case("processes-spawn", lambda pool: pool.map(compute, EQUAL)),
+    "joblib-loky, equal": Case("joblib-loky", lambda pool: pool.map(compute, EQUAL)),
+    "executor, unequal": Case("process-pool-executor-fork", lambda pool: pool.map(compute, UNEQUAL)),
+    "threads, GIL": Case("threads", lambda pool: pool.map(compute, EQUAL)),
+    "threads, GIL in part": Case("threads", lambda pool: pool.map(half_hashed, [25_000] * 16)),
+    "threads, no GIL": Case("threads", lambda pool: pool.map(hashed, [3_000_000] * 16)),
+}
+
+
+HOG = """
+import os, sys, time
+nice, busy, idle = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+os.nice(nice)
+while True:
+    end = time.perf_counter() + busy
+    while time.perf_counter() < end:
+        pass
+    time.sleep(idle)
+"""
+
+
+@contextlib.contextmanager
+def loaded(*hogs: tuple[int, float, float]) -> Iterator[None]:
+    """With foreign processes of that niceness that compute and sleep in turn, for so many seconds each."""
+    processes = [subprocess.Popen([sys.executable, "-c", HOG, *map(str, hog)]) for hog in hogs]
+    time.sleep(0.3 if hogs else 0.0)
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+STEADY = (0, 1.0, 0.0)
+LOADS: dict[str, tuple[tuple[int, float, float], ...]] = {
+    "1 hog": (STEADY,),
+    "2 hogs": (STEADY,) * 2,
+    "4 hogs": (STEADY,) * 4,
+    "bursty": ((0, 0.2, 0.3),) * 2,
+    "niced": ((10, 1.0, 0.0),) * 2,
+}
+
+
+def within(ratio: float) -> bool:
+    """Whether the host was the same for both arms of a pair: its tasks cost the same CPU time."""
+    return uncontended.CPU_RATIO[0] <= ratio <= uncontended.CPU_RATIO[1]
+
+
+def measured(case: Case, *, pairs: int = PAIRS) -> Any:
+    plan = Plan(
+        strategy=KNOWN[case.strategy],
+        workers=case.workers,
+        requested=case.workers,
+        baseline=KNOWN["sequential"],
+        cores=usable_cores(),
+        decide=lambda found: len(found) >= pairs,
+        max_time=None,
+        options=StrategyOptions(),
+        traced=lambda _: True,
+    )
+    return measure(Workload.of_call(case.call), plan)[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The uncontended estimate against the idle speedup.")
+    parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--cases", default="", help="only workloads whose name begins so")
+    parser.add_argument("--loads", default="", help="only loads whose name ends so")
+    asked = parser.parse_args()
+    print(f"{noise.machine()}; {asked.repetitions} repetitions of {PAIRS} pairs\n", flush=True)
+    cases = {name: case for name, case in CASES.items() if name.startswith(asked.cases)}
+    loads = {"idle": (), **{kind: hogs for kind, hogs in LOADS.items() if kind.endswith(asked.loads)}}
+    truth: dict[str, list[float]] = {name: [] for name in cases}
+    found: dict[tuple[str, str], list[float]] = {}
+    wall: dict[tuple[str, str], list[float]] = {}
+    why: dict[tuple[str, str], set[str]] = {}
+    for _ in range(asked.repetitions):
+        for name, case in cases.items():
+            for kind, hogs in loads.items():
+                with loaded(*hogs):
+                    m = measured(case, pairs=PAIRS if hogs else 2 * PAIRS)
+                if kind == "idle":
+                    truth[name] += [p.log_ratio for p in m.pairs if within(uncontended.cpu_ratio(p))]
+                estimate = uncontended.estimate(m.pairs, workers=m.workers, cores=m.usable_cores)
+                wall.setdefault((name, kind), []).append(gate.interval(m.pairs, gated=False).estimate)
+                if estimate.speedup is None:
+                    why.setdefault((name, kind), set()).add(estimate.reason)
+                else:
+                    found.setdefault((name, kind), []).append(estimate.speedup.estimate)
+        print(".", end="", flush=True)
+    show(list(cases), list(loads), truth, wall, found)
+    for (name, kind), reasons in why.items():
+        print(f"no estimate: {name}, {kind}: {'; '.join(sorted(reasons))}")
+
+
+def show(
+    names: list[str],
+    kinds: list[str],
+    truth: dict[str, list[float]],
+    wall: dict[tuple[str, str], list[float]],
+    found: dict[tuple[str, str], list[float]],
+) -> None:
+    """In each cell: by wall clock > the estimate, its mean error, its worst, and how many there are."""
+    print(f"{'workload':<20} {'truth':>6}  " + " ".join(f"{kind:>24}" for kind in kinds))
+    errors: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for name in names:
+        if len(truth[name]) < PAIRS:
+            print(f"{name:<20} {len(truth[name])} idle pairs on a host that was steady itself: no truth")
+            continue
+        true = math.exp(median(truth[name]))
+        cells = []
+        for kind in kinds:
+            values = found.get((name, kind), [])
+            off = [value / true - 1 for value in values]
+            errors[kind] += off
+            text = f"{median(values):.2f} {fmean(off):+.1%} {max(off, key=abs):+.1%}" if off else "none"
+            cells.append(f"{median(wall[name, kind]):.2f} > {text} ({len(values)})")
+        print(f"{name:<20} {true:>6.2f}  " + " ".join(f"{cell:>24}" for cell in cells))
+    print(
+        f"{'mean |error|, worst':<28}  "
+        + " ".join(
+            f"{fmean(map(abs, off)):>15.1%} {max(map(abs, off)):>8.1%}" if off else f"{'none':>24}"
+            for off in errors.values()
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""When tasks ran, noted by the worker that ran them: what a round would have taken alone is found from it.
+
+Each thread that runs tasks has a file of its own in a folder of the parent's, mapped into memory, so that
+nothing of it goes the way of the results. The parent reads the files between rounds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ._locks import open_after_fork
+from ._wrappers import Wrapper, is_async
+
+__all__ = ["Recording", "close_books", "delay_of_thread", "taken"]
+
+_ROOM = 1 << 18
+_USED = struct.Struct("<q")
+_ENTRY = struct.Struct("<8q")
+_SETTLED = 30_000
+"""Nanoseconds within which a clock and a delay are read as one; beyond, something ran between them."""
+_TRIES = 4
+
+Entry = tuple[int, int, int, int, int, int, int, int]
+"""Chunk, tasks, nanoseconds: start and end (CLOCK_MONOTONIC, common to all processes), CPU before and
+after, run-queue delay before and after (-1 where the system does not tell)."""
+
+
+class Recording(Wrapper):
+    """A function whose calls are noted in ``folder``; ``by_chunk``: each chunk as one, for short tasks.
+
+    A full note costs its task about 8 µs. Where the folder is gone, or full, nothing is noted.
+    """
+
+    def __init__(self, fn: Callable[..., Any], folder: str, *, by_chunk: bool = False) -> None:
+        super().__init__(fn)
+        self.folder = folder
+        self.by_chunk = by_chunk
+        self._async = is_async(fn)
+
+    def __call__(self, item: Any) -> Any:
+        """The result; a coroutine of it where the function is a coroutine function."""
+        if self._async:
+            return self._awaited(item)
+        book = _book(self.folder)
+        if book is None:
+            return self.fn(item)
+        began = book.begin()
+        try:
+            return self.fn(item)
+        finally:
+            book.end(began, 1)
+
+    async def _awaited(self, item: Any) -> Any:
+        book = _book(self.folder)
+        if book is None:
+            return await self.fn(item)
+        began = book.begin()
+        try:
+            return await self.fn(item)
+        finally:
+            book.end(began, 1)
+
+    @contextlib.contextmanager
+    def chunk(self, size: int) -> Iterator[Callable[[Any], Any]]:
+        """While a thread runs a chunk of that many items: the function to call for each of them."""
+        book = _book(self.folder)
+        if book is None:
+            yield self.fn
+            return
+        book.chunk += 1
+        if not self.by_chunk:
+            yield self
+            return
+        began = book.begin()
+        try:
+            yield self.fn
+        finally:
+            book.end(began, size)
+
+
+class _Book:
+    """What one thread notes."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.pid = os.getpid()
+        self.chunk = 0
+        self._notes = _mapped(f"{folder}{os.sep}{self.pid}-{threading.get_native_id()}")
+        self._delays = _open_delays()
+
+    def __del__(self) -> None:
+        """In other interpreters nobody else closes it."""
+        with contextlib.suppress(Exception):
+            self.close()
+
+    def begin(self) -> tuple[int, int, int]:
+        """Clock, delay and CPU, the last read first: what else runs here meanwhile then falls outside."""
+        cpu = time.thread_time_ns()
+        now, delay = self._moment(last=True)
+        return now, delay, cpu
+
+    def end(self, began: tuple[int, int, int], tasks: int) -> None:
+        """Notes what has begun then and ends now."""
+        with contextlib.suppress(ValueError, OSError):  # closed: a thread that nobody waits for any more
+            now, delay = self._moment(last=False)
+            cpu = time.thread_time_ns()
+            notes = self._notes
+            used = _USED.unpack_from(notes)[0] + _USED.size
+            if used + _ENTRY.size <= _ROOM:
+                entry = (self.chunk, tasks, began[0], now, began[2], cpu, began[1], delay)
+                _ENTRY.pack_into(notes, used, *entry)
+            _USED.pack_into(notes, 0, used - _USED.size + _ENTRY.size)  # beyond the room: too many
+
+    def close(self) -> None:
+        """Gives back the file and the memory."""
+        self._notes.close()
+        if self._delays is not None:
+            os.close(self._delays)
+            self._delays = None
+
+    def _moment(self, *, last: bool) -> tuple[int, int]:
+        """Clock and run-queue delay of one moment; the clock just after the delay (``last``) or before."""
+        if self._delays is None:
+            return time.perf_counter_ns(), -1
+        for _ in range(_TRIES):
+            before = time.perf_counter_ns()
+            delay = int(os.pread(self._delays, 64, 0).split()[1])
+            after = time.perf_counter_ns()
+            if after - before < _SETTLED:
+                break
+        return (after if last else before), delay
+
+
+def _open_delays() -> int | None:
+    """A descriptor of this thread's ``schedstat``, None where the system keeps no run-queue delays."""
+    try:
+        file = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        kept = any(int(number) for number in os.pread(file, 64, 0).split())
+    except (OSError, ValueError):
+        kept = False
+    if kept:
+        return file
+    os.close(file)
+    return None
+
+
+def _mapped(path: str) -> mmap.mmap:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        # Written, not only made longer: on a full disk a page of a hole would end the process (SIGBUS).
+        if os.fstat(file).st_size < _ROOM and os.write(file, bytes(_ROOM)) < _ROOM:
+            raise OSError(f"no room for {path}")
+        return mmap.mmap(file, _ROOM)
+    except OSError:
+        os.unlink(path)  # noqa: PTH108  # no pathlib in workers, whom it costs 0.4 MB
+        raise
+    finally:
+        os.close(file)
+
+
+_own = threading.local()
+_books: list[_Book] = []
+_making = open_after_fork(threading.Lock())
+
+
+def _book(folder: str) -> _Book | None:
+    """This thread's, None where it cannot be made."""
+    book: _Book | None = getattr(_own, "book", None)
+    if book is not None and book.pid == os.getpid():
+        if book.folder == folder:
+            return book
+        book.close()  # of an earlier point
+    if getattr(_own, "refused", None) == folder:
+        return None
+    try:
+        book = _Book(folder)
+    except OSError:
+        _own.refused = folder  # not again for each task
+        return None
+    with _making:
+        _books.append(book)
+    _own.book = book
+    return book
+
+
+def close_books(folder: str) -> None:
+    """Gives back what the threads of this process keep open in that folder; none may run tasks of it."""
+    with _making:
+        closing = [book for book in _books if book.folder == folder and book.pid == os.getpid()]
+        _books[:] = [book for book in _books if book not in closing]
+    for book in closing:
+        book.folder = ""
+        book.close()
+
+
+def delay_of_thread() -> int | None:
+    """Nanoseconds that this thread has waited for a core in its life; None where the system keeps no such."""
+    file = _open_delays()
+    if file is None:
+        return None
+    try:
+        return int(os.pread(file, 64, 0).split()[1])
+    finally:
+        os.close(file)
+
+
+def taken(folder: str) -> dict[tuple[int, int], list[Entry]] | None:
+    """What is noted in the folder, by process and thread, and struck out there; None where some had no room.
+
+    No task may be running.
+    """
+    found: dict[tuple[int, int], list[Entry]] = {}
+    whole = True
+    for name in os.listdir(folder):  # noqa: PTH208  # no pathlib in workers, whom it costs 0.4 MB
+        pid, _, thread = name.partition("-")
+        with open(f"{folder}{os.sep}{name}", "r+b", buffering=0) as file:  # noqa: PTH123  # as above
+            head = file.read(_USED.size)
+            if len(head) < _USED.size:  # there was no room for it
+                whole = False
+                continue
+            used = _USED.unpack(head)[0]
+            whole = whole and used <= _ROOM - _USED.size
+            entries = file.read(min(used, _ROOM - _USED.size) // _ENTRY.size * _ENTRY.size)
+            file.seek(0)
+            file.write(_USED.pack(0))
+        found[int(pid), int(thread)] = list(_ENTRY.iter_unpack(entries))
+    return found if whole else None

@@ -1,0 +1,44 @@
+"""Gates and verdicts: when there are enough pairs, which interval they give, and what it says of a claim.
+
+Everything here is a function of the rounds: who measures them, and for how long, is the caller's affair.
+"""
+
+from __future__ import annotations
+
+from ._claims import TOLERANCE, Gate, Metric
+from ._families import judge_any
+from ._judging import QUIET, REFERENCE, Quiet, contended, judge
+from ._procedure import (
+    COMPARED,
+    HALF_WIDTH,
+    LEAST_PAIRS,
+    TRACED,
+    Where,
+    alone,
+    decider,
+    interval,
+    repeater,
+    tracer,
+)
+
+__all__ = [
+    "COMPARED",
+    "HALF_WIDTH",
+    "LEAST_PAIRS",
+    "QUIET",
+    "REFERENCE",
+    "TOLERANCE",
+    "TRACED",
+    "Gate",
+    "Metric",
+    "Quiet",
+    "Where",
+    "alone",
+    "contended",
+    "decider",
+    "interval",
+    "judge",
+    "judge_any",
+    "repeater",
+    "tracer",
+]

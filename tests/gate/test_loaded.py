@@ -1,0 +1,131 @@
+"""Verdicts where the wall clock does not decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_parallelism.gate import (
+    Gate,
+    Quiet,
+    Where,
+    repeater,
+    tracer,
+)
+from pytest_parallelism.measurement import Outcome
+from pytest_parallelism.uncontended import Uncontended
+
+from .conftest import TWO, exactly, judged, pair, spread
+
+# A loaded machine: the wall clock says 1.0, and the estimate decides
+
+LOADED: dict[str, Any] = {"waited": 0.5, "parallel": 0.5}
+CPU = 0.1
+"""CPU seconds of the sequential rounds of `spread(1.0, …)`."""
+
+
+def estimated(*figures: float, **how: Any) -> Uncontended:
+    return Uncontended(speedup=exactly(*figures), pairs=14, **how)
+
+
+def quiet(cpu_seconds: float) -> Quiet:
+    return Quiet(cpu_seconds=cpu_seconds, source="in 0001_main")
+
+
+def test_on_a_loaded_machine_the_estimate_fails_a_gate() -> None:
+    verdict = judged(Gate(claim=1.5), spread(1.0, 14, **LOADED), alone=estimated(1.2, 1.15, 1.25))
+    assert verdict.outcome is Outcome.FAILED
+    assert verdict.found == pytest.approx(1.2)
+    assert verdict.sentence == (
+        "uncontended speedup 1.20 [1.15, 1.25] with 2 threads is below 1.50 "
+        "(14 pairs, 2 usable cores, 50 % contention, 1.00 by wall clock, GIL on); "
+        "tolerance 5 %: fails below 1.43"
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "outcome", "said"),
+    [
+        (quiet(CPU), Outcome.PASSED, "reaches 1.50"),
+        (quiet(CPU / 1.1), Outcome.PASSED, "reaches 1.50"),
+        (quiet(CPU / 1.3), Outcome.INCONCLUSIVE, "1.30 times its CPU time in 0001_main"),
+        (None, Outcome.INCONCLUSIVE, "no quiet run is known"),
+    ],
+)
+def test_it_passes_one_only_where_the_work_cost_what_it_costs_on_a_quiet_machine(
+    known: Quiet | None, outcome: Outcome, said: str
+) -> None:
+    alone = estimated(1.9, 1.85, 1.95)
+    verdict = judged(Gate(claim=1.5), spread(1.0, 14, **LOADED), alone=alone, quiet=known)
+    assert verdict.outcome is outcome
+    assert said in verdict.sentence
+
+
+def test_an_estimate_that_is_a_bound_passes_nothing() -> None:
+    alone = estimated(1.9, 1.85, 1.95, bound="its threads hold the GIL for 50 % of their CPU time")
+    verdict = judged(Gate(claim=1.5), spread(1.0, 14, **LOADED), alone=alone, quiet=quiet(CPU))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "hold the GIL for 50 %" in verdict.sentence
+
+
+def test_evidence_that_contradicts_itself_is_inconclusive() -> None:
+    verdict = judged(Gate(claim=1.5), spread(1.9, 14, **LOADED), alone=estimated(1.2, 1.15, 1.25))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "by wall clock it is above it, 1.90" in verdict.sentence
+
+
+def test_without_an_estimate_it_says_why() -> None:
+    alone = Uncontended(reason="its tasks are too short to note when each of them ran")
+    verdict = judged(Gate(claim=1.5), spread(1.0, 14, **LOADED), alone=alone)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert (
+        "50 % of its runnable time went by waiting for a core, and its tasks are too short"
+        in verdict.sentence
+    )
+    kept = judged(Gate(claim=1.5), spread(1.9, 14, **LOADED), alone=alone)
+    assert kept.outcome is Outcome.INCONCLUSIVE
+    known = judged(Gate(claim=1.5), spread(1.9, 14, **LOADED), alone=alone, quiet=quiet(0.19))
+    assert known.outcome is Outcome.PASSED  # foreign load takes more from several workers than from one
+
+
+def test_on_a_calm_machine_the_estimate_is_not_asked() -> None:
+    verdict = judged(Gate(claim=1.5), spread(1.9, 14), alone=estimated(1.2, 1.15, 1.25))
+    assert verdict.outcome is Outcome.PASSED
+    assert "uncontended" not in verdict.sentence
+
+
+def test_a_pass_is_doubted_where_foreign_load_made_the_work_dearer() -> None:
+    dear: dict[str, Any] = {"quiet": quiet(0.19 / 1.7), "foreign_load": 0.4}
+    verdict = judged(Gate(claim=1.5), spread(1.9, 14), **dear)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "1.70 times its CPU time in 0001_main" in verdict.sentence
+    assert judged(Gate(claim=1.5), spread(1.9, 14), **{**dear, "foreign_load": 0.0}).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("reference", "outcome"), [(1.9, Outcome.FAILED), (1.5, Outcome.INCONCLUSIVE), (None, Outcome.FAILED)]
+)
+def test_a_miss_needs_a_machine_that_gives_what_it_has(reference: float | None, outcome: Outcome) -> None:
+    verdict = judged(Gate(claim=1.5), spread(1.2, 14), reference_speedup=reference)
+    assert verdict.outcome is outcome
+    assert ("gave only 1.50" in verdict.sentence) == (reference == 1.5)
+
+
+def test_tasks_are_noted_once_a_pair_waited() -> None:
+    wanted = tracer(TWO)
+    assert not wanted(())
+    assert not wanted((pair(1.5, waited=0.5), pair(1.5, waited=0.01)))
+    assert wanted((pair(1.5, waited=0.01), pair(1.5, waited=0.06)))
+    own = pair(1.5, waited=0.0, parallel=0.5)  # four workers on two cores wait for each other
+    assert wanted((own,))
+    assert not tracer(Where(workers=4, cores=2))((own,))
+
+
+def test_pairs_are_measured_again_where_contention_kept_them_from_a_verdict() -> None:
+    again = repeater([Gate(claim=1.5)], TWO)
+    assert again((pair(1.0, waited=0.5),) * 40)
+    assert not again((pair(1.9, waited=0.5),) * 40)  # kept all the same
+    assert not again((pair(1.0),) * 40)
+    assert not again((pair(1.425),) * 40)  # noise
+    assert not repeater([], TWO)((pair(1.0, waited=0.5),) * 40)

@@ -1,0 +1,180 @@
+"""The uncontended estimate, of rounds made by hand: what it takes off, what it keeps, when it is silent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_parallelism.measurement import Pair, Round, Span, Task, Trace, Usage
+from pytest_parallelism.uncontended import CPU_RATIO, GIL, Uncontended, cpu_ratio, estimate
+
+TASKS = 16
+SECONDS = 0.003
+
+
+def a_task(worker: int, start: float, seconds: float, cpu: float, delay: float) -> Task:
+    return Task(
+        worker=(7, worker),
+        chunk=0,
+        tasks=1,
+        start=start,
+        end=start + seconds + delay,
+        cpu_before=0.0,
+        cpu_after=cpu,
+        delay_before=1.0,
+        delay_after=1.0 + delay,
+    )
+
+
+def a_round(
+    lanes: list[list[Task]], *, before: float = 0.0, own_delay: float = 0.0, gil: float | None = None
+) -> Round:
+    """One map whose lanes run beside each other, after ``before`` seconds of serial work."""
+    tasks = sorted((task for lane in lanes for task in lane), key=lambda task: task.start)
+    end = max(task.end for task in tasks)
+    seconds = before + end
+    whole = Span(start=-before, end=end, cpu_seconds=0.0, delay_seconds=own_delay)
+    only = Span(start=0.0, end=end, cpu_seconds=0.0, delay_seconds=own_delay)
+    return Round(
+        seconds=seconds,
+        usage=Usage(cpu_seconds=sum(t.cpu_seconds for t in tasks), delay_seconds=0.0),
+        trace=Trace(whole=whole, maps=(only,), tasks=tuple(tasks), gil_share=gil),
+    )
+
+
+def a_lane(
+    worker: int, rng: np.random.Generator, count: int, hogs: float, seconds: float, waits: float = 0.0
+) -> list[Task]:
+    """Tasks in turn; each loses to foreign processes ``hogs`` times its own time in the mean."""
+    at, lane = 0.0, []
+    for _ in range(count):
+        cpu = seconds * math.exp(rng.normal(0, 0.01))
+        lane.append(a_task(worker, at, cpu * (1 + waits), cpu, rng.exponential(hogs * cpu) if hogs else 0.0))
+        at = lane[-1].end
+    return lane
+
+
+def some_pairs(
+    *,
+    hogs: float = 0.0,
+    count: int = 15,
+    serial: float = 0.0,
+    dearer: float = 1.0,
+    waits: float = 0.0,
+    gil: float | None = None,
+) -> list[Pair]:
+    rng = np.random.default_rng(5)
+    pairs = []
+    for _ in range(count):
+        alone = a_lane(0, rng, TASKS, hogs, SECONDS)
+        lost = math.fsum(task.delay_seconds for task in alone)
+        sequential = a_round([alone], before=serial, own_delay=lost)
+        lanes = [a_lane(worker, rng, TASKS // 2, 2 * hogs, SECONDS * dearer, waits) for worker in (1, 2)]
+        pairs.append(Pair(sequential=sequential, parallel=(a_round(lanes, before=serial, gil=gil),)))
+    return pairs
+
+
+def found(pairs: list[Pair], **how: Any) -> Uncontended:
+    return estimate(pairs, workers=2, cores=2, **how)
+
+
+@pytest.mark.parametrize("hogs", [0.0, 0.5, 1.0, 3.0])
+def test_foreign_load_is_taken_off(hogs: float) -> None:
+    pairs = some_pairs(hogs=hogs)
+    speedup = found(pairs).speedup
+    assert speedup is not None
+    assert speedup.estimate == pytest.approx(2.0, rel=0.04)
+    assert speedup.low < speedup.estimate < speedup.high
+    if hogs >= 1:
+        wall = np.median([math.exp(pair.log_ratio) for pair in pairs])
+        assert wall < 1.7
+
+
+def test_a_serial_part_stays_in() -> None:
+    work = TASKS * SECONDS
+    speedup = found(some_pairs(hogs=1.0, serial=work)).speedup
+    assert speedup is not None
+    assert speedup.estimate == pytest.approx(2 * work / (1.5 * work), rel=0.04)
+
+
+def test_the_gil_stays_in() -> None:
+    """Each of two threads waits half of its time for the other's GIL."""
+    pairs = some_pairs(waits=1.0, gil=1.0)
+    speedup = found(pairs).speedup
+    assert speedup is not None
+    assert speedup.estimate == pytest.approx(1.0, rel=0.05)
+
+
+def test_threads_that_hold_the_gil_in_part_have_a_bound_and_no_more() -> None:
+    assert "hold the GIL for 50 %" in found(some_pairs(gil=0.5)).bound
+    for share in (None, GIL[0] / 2, 1.0):
+        assert not found(some_pairs(gil=share)).bound
+
+
+def test_a_common_lock_stays_in_and_one_in_part_says_nothing() -> None:
+    speedup = found(some_pairs(waits=1.0)).speedup
+    assert speedup is not None
+    assert speedup.estimate == pytest.approx(1.0, rel=0.05)
+    partly = found(some_pairs(waits=0.25))
+    assert partly.speedup is None
+    assert "await each other's locks" in partly.reason
+
+
+def test_pairs_whose_tasks_cost_other_cpu_time_do_not_count() -> None:
+    good, dear = some_pairs(count=10), some_pairs(count=10, dearer=1.5)
+    assert CPU_RATIO[0] < cpu_ratio(good[0]) < CPU_RATIO[1] < cpu_ratio(dear[0])
+    both = found([*good, *dear])
+    assert both.pairs == 10
+    assert both.speedup == found(good).speedup
+    mostly = found([*good[:4], *dear])
+    assert (mostly.speedup, mostly.pairs) == (None, 4)
+    assert "in 10 of 14 pairs its tasks cost other CPU time than alone" in mostly.reason
+
+
+def test_without_notes_there_is_no_estimate() -> None:
+    bare = Round(seconds=1.0, usage=Usage(cpu_seconds=1.0))
+    assert found([Pair(sequential=bare, parallel=(bare,))]).reason == "when its tasks ran is not known"
+    assert found([]).speedup is None
+
+
+def test_what_others_than_the_tasks_computed_cannot_be_taken_off() -> None:
+    """Subprocesses and native threads wait unseen."""
+    pairs = [
+        replace(pair, parallel=tuple(replace(r, usage=Usage(cpu_seconds=0.1)) for r in pair.parallel))
+        for pair in some_pairs()
+    ]
+    unknown = found(pairs)
+    assert unknown.speedup is None
+    assert "others than its tasks' threads computed" in unknown.reason
+
+
+def test_threads_of_several_processes_share_several_gils() -> None:
+    hybrid = [
+        replace(
+            pair,
+            parallel=tuple(
+                replace(r, trace=replace(r.trace, tasks=tuple(map(moved, r.trace.tasks))))
+                for r in pair.parallel
+                if r.trace
+            ),
+        )
+        for pair in some_pairs(waits=1.0)
+    ]
+    assert "await each other's locks" in found(hybrid).reason
+
+
+def moved(task: Task) -> Task:
+    """One of the two threads is in a process of its own, beside a third that ran one task."""
+    return replace(task, worker=(8, 9)) if task.start == 0 and task.worker[1] == 2 else task
+
+
+def test_the_interval_is_wider_than_its_pairs_say() -> None:
+    pairs = some_pairs(count=40)
+    speedup = found(pairs).speedup
+    assert speedup is not None
+    assert math.log(speedup.high / speedup.low) > 2 * 2.3 * 0.02
+    assert found(pairs, alpha=0.002).speedup.high > speedup.high  # type: ignore[union-attr]  # it has one
