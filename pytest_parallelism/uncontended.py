@@ -44,8 +44,9 @@ of what subprocesses, native threads and other pools wait for, nothing is known.
 SAMPLES = 60
 """Samples that a share of the GIL is from, at least where the workload computes (`rounds`)."""
 
-MODEL_SD = 0.02
-"""SD of the log of the estimate about the truth that its own pairs do not show."""
+MODEL_SD = 0.05
+"""SD of the log of the estimate about the truth that its own pairs do not show. Of 300 runs without a loss
+beside four foreign processes 13 failed with .02, and 5 with this (benchmarks/results/verdicts.txt)."""
 
 
 @dataclass(frozen=True, kw_only=True)
