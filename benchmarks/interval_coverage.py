@@ -202,9 +202,9 @@ def main() -> int:
     runs = 200 if arguments.quick else 1000
     print(noise.machine())
     if arguments.record:
-        noise.record("calm", rounds=20_000, foreign=0)
-        noise.record("busy", rounds=20_000, foreign=arguments.hogs)
-        noise.record("busy-20ms", rounds=4_000, foreign=arguments.hogs, times=16)
+        noise.record("calm", rounds=20_000, beside=0)
+        noise.record("busy", rounds=20_000, beside=arguments.hogs)
+        noise.record("busy-20ms", rounds=4_000, beside=arguments.hogs, times=16)
     failed = False
     names = sorted(path.stem for path in noise.TRACES.glob("*.npz"))
     sections: list[tuple[str, Iterator[tuple[str, bool]]]] = [

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +65,17 @@ def _delay() -> float:
         return 0.0
 
 
-@contextmanager
-def hogs(count: int) -> Iterator[None]:
+def hogs(count: int) -> AbstractContextManager[None]:
     """``count`` foreign processes that only compute, ended on leaving."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    return foreign([["while True: pass"]] * count)
+
+
+@contextmanager
+def foreign(programs: Sequence[Sequence[str]], settle: float = 0.0) -> Iterator[None]:
+    """A foreign process for each of these, source and arguments, ended on leaving; entered after ``settle``
+    seconds."""
+    processes = [subprocess.Popen([sys.executable, "-c", *program]) for program in programs]
+    time.sleep(settle)
     try:
         yield
     finally:
@@ -77,12 +84,12 @@ def hogs(count: int) -> Iterator[None]:
             process.wait()
 
 
-def record(name: str, *, rounds: int, foreign: int, times: int = 1) -> None:
+def record(name: str, *, rounds: int, beside: int, times: int = 1) -> None:
     """Record a trace of this machine, in whole microseconds to keep the file small."""
-    with hogs(foreign):
+    with hogs(beside):
         rows = np.array([timed_round(times) for _ in range(rounds)])
     TRACES.mkdir(exist_ok=True)
-    about = f"{rounds} rounds, {foreign} foreign CPU hogs, {machine()}"
+    about = f"{rounds} rounds, {beside} foreign CPU hogs, {machine()}"
     np.savez_compressed(
         TRACES / f"{name}.npz", microseconds=np.round(rows * 1e6).astype(np.int32), about=about
     )

@@ -11,13 +11,11 @@ speedups; errors are of the estimate of one measurement of 15 pairs.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import math
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
@@ -93,17 +91,9 @@ while True:
 """
 
 
-@contextlib.contextmanager
-def loaded(*hogs: tuple[int, float, float]) -> Iterator[None]:
+def loaded(*hogs: tuple[int, float, float]) -> AbstractContextManager[None]:
     """With foreign processes of that niceness that compute and sleep in turn, for so many seconds each."""
-    processes = [subprocess.Popen([sys.executable, "-c", HOG, *map(str, hog)]) for hog in hogs]
-    time.sleep(0.3 if hogs else 0.0)
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+    return noise.foreign([[HOG, *map(str, hog)] for hog in hogs], settle=0.3 if hogs else 0.0)
 
 
 STEADY = (0, 1.0, 0.0)

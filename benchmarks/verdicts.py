@@ -20,10 +20,8 @@ import argparse
 import contextlib
 import math
 import pickle
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
@@ -77,24 +75,13 @@ def workload(before: int) -> Callable[[Any], int]:
     return call
 
 
-@contextlib.contextmanager
-def hog(*arguments: str) -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-c", *arguments])
-    time.sleep(0.5)
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
 LOADS: dict[str, tuple[float, Callable[[], contextlib.AbstractContextManager[Any]]]] = {
     CALM: (1.0, contextlib.nullcontext),
     "1 hog": (0.5, lambda: loaded(STEADY)),
     "2 hogs": (0.5, lambda: loaded(*(STEADY,) * 2)),
     "4 hogs": (3.0, lambda: loaded(*(STEADY,) * 4)),
-    "memory hog": (0.25, lambda: hog(STREAM)),
-    "disk hog": (0.25, lambda: hog(DISK, str(Path.cwd()))),
+    "memory hog": (0.25, lambda: noise.foreign([[STREAM]], settle=0.5)),
+    "disk hog": (0.25, lambda: noise.foreign([[DISK, str(Path.cwd())]], settle=0.5)),
 }
 """Of each load: runs, as a part of --runs."""
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, variance
 
-from .gate import QUIET, REFERENCE
+from .gate import QUIET, gave_less
 from .inference import ALPHA, BETWEEN_RUN, t_quantile
 from .measurement import Interval, Outcome, Verdict
 from .record import Record
@@ -160,17 +160,10 @@ def _miss_doubt(limit: Limit, now: Record, then: Record, contended: float | None
         return "the parallel rounds are hardly slower: it may be the sequential ones that became faster"
     if contended is not None and not (ratios and now.uncontended_speedup):
         return f"{contended * 100:.0f} % of its runnable time went by waiting for a core: no fair verdict"
-    if limit.metric != "memory" and (gave := _gave_less(now)) is not None:
-        return f"{gave}: no fair verdict"
+    if limit.metric != "memory" and not now.contention.contended:
+        gave = gave_less(now.contention.reference_speedup, now.workers, now.usable_cores)
+        return None if gave is None else f"{gave}: no fair verdict"
     return None
-
-
-def _gave_less(record: Record) -> str | None:
-    """That the machine did not give what it has, in words; None where it did, or where nobody asked."""
-    reference, most = record.contention.reference_speedup, min(record.workers, record.usable_cores)
-    if reference is None or record.contention.contended or reference >= REFERENCE * most:
-        return None
-    return f"this machine gave only {reference:.2f} to a computation that divides perfectly"
 
 
 def _change(metric: Metric, now: Record, then: Record, spread: float | None) -> Interval:

@@ -146,8 +146,9 @@ def locked_share(tasks: Sequence[Task], slept: float, *, held: float = 1.0) -> t
 
 
 def cpu_seconds(tasks: Sequence[Task]) -> float:
-    """CPU seconds of the threads that ran these tasks; on an event loop, where tasks overlap, of the loop."""
-    schedule = Schedule.of(sorted(tasks, key=lambda task: task.start))
+    """CPU seconds of the threads that ran these tasks, in the order of their starts; on an event loop, where
+    tasks overlap, of the loop."""
+    schedule = Schedule.of(tasks)
     if not schedule.overlaps:
         return math.fsum(task.cpu_seconds for task in tasks)
     own = [[task for chunk in chunks for task in chunk] for chunks in schedule.by_worker.values()]

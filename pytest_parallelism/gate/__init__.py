@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ._claims import TOLERANCE, Gate, Metric
 from ._families import judge_any
-from ._judging import QUIET, REFERENCE, Quiet, contended, judge
+from ._judging import QUIET, REFERENCE, Quiet, contended, gave_less, judge
 from ._procedure import (
     COMPARED,
     HALF_WIDTH,
@@ -36,6 +36,7 @@ __all__ = [
     "alone",
     "contended",
     "decider",
+    "gave_less",
     "interval",
     "judge",
     "judge_any",

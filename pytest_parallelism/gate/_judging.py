@@ -14,7 +14,7 @@ from ..scaling import Summary
 from ._claims import TOLERANCE, Gate, side
 from ._texts import counted, number, seconds
 
-__all__ = ["QUIET", "REFERENCE", "Quiet", "contended", "judge"]
+__all__ = ["QUIET", "REFERENCE", "Quiet", "contended", "gave_less", "judge"]
 
 QUIET = 1.15
 """Sequential rounds that cost more than this many times their CPU time on a quiet machine were slowed by
@@ -101,6 +101,13 @@ def contended(measurement: Measurement, summary: Summary, *, gil: bool) -> float
     return share if share is not None and share > CONTENDED else None
 
 
+def gave_less(reference: float | None, workers: int, cores: int) -> str | None:
+    """That a machine did not give what it has (`REFERENCE`), in words; None where it did, or nobody asked."""
+    if reference is None or reference >= REFERENCE * min(workers, cores):
+        return None
+    return f"this machine gave only {number(reference)} to a computation that divides perfectly"
+
+
 def _pass_doubts(
     measurement: Measurement, summary: Summary, share: float | None, quiet: Quiet | None
 ) -> str | None:
@@ -128,11 +135,7 @@ def _pass_doubts(
 def _fail_doubts(measurement: Measurement, summary: Summary, least: float, share: float | None) -> str | None:
     """Why an interval below the claim is no miss, in words."""
     if share is None:
-        reference = measurement.reference_speedup
-        most = min(measurement.workers, measurement.usable_cores)
-        if reference is not None and reference < REFERENCE * most:
-            return f"this machine gave only {number(reference)} to a computation that divides perfectly"
-        return None
+        return gave_less(measurement.reference_speedup, measurement.workers, measurement.usable_cores)
     if summary.uncontended.speedup is None:
         return f"{_waited(share)}, and {summary.uncontended.reason}"
     if side(summary.speedup, least) > 0:
@@ -221,7 +224,7 @@ def _more_needed(measurement: Measurement, found: Interval, least: float) -> str
     look = next((n for n in LOOKS if n >= max(needed, len(pairs) + 1)), None)
     if look is None:
         return f"noise, even {most} pairs would not tell"
-    rounds = math.fsum(p.sequential.seconds + math.fsum(r.seconds for r in p.parallel) for p in pairs)
+    rounds = math.fsum(pair.seconds for pair in pairs)
     needed_seconds = measurement.elapsed_seconds + rounds / len(pairs) * (look - len(pairs))
     return f"noise, a verdict would need about {seconds(needed_seconds)} ({look} pairs)"
 

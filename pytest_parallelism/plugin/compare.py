@@ -45,7 +45,7 @@ class Baselines:
     @classmethod
     def of(cls, config: pytest.Config, reference: str) -> Baselines:
         """Reads them; raises pytest's UsageError, one sentence, where the reference names no run."""
-        storage = getattr(getattr(config, "_benchmarksession", None), "storage", None)
+        storage = _storage(config)
         if storage is None:
             raise pytest.UsageError("--parallel-compare needs pytest-benchmark, which is switched off")
         if not hasattr(storage, "query"):
@@ -136,6 +136,11 @@ def _readable(run: Run, fullname: str) -> Record | None:
         return None
 
 
+def _storage(config: pytest.Config) -> Any:
+    """Where pytest-benchmark stores runs, None where it is switched off."""
+    return getattr(getattr(config, "_benchmarksession", None), "storage", None)
+
+
 def _own(paths: Sequence[Any]) -> list[Path]:
     return [Path(path) for path in paths]
 
@@ -145,8 +150,9 @@ class Quiets:
     """What the sequential rounds of a test cost on a quiet machine: in this session, or in stored runs."""
 
     config: pytest.Config
+    stored: Sequence[Run] | None = None
+    """The newest stored runs; None until they are read, where nobody has read them yet."""
     _seen: dict[str, float] = field(default_factory=dict)
-    _stored: Sequence[Run] | None = None
 
     def note(self, record: Record) -> None:
         """Remember a point of this session, if it was a calm one."""
@@ -158,11 +164,11 @@ class Quiets:
         """For that point; None where no calm run of the same surroundings is known."""
         if now.test in self._seen:
             return Quiet(cpu_seconds=self._seen[now.test], source="at a calm point of this session")
-        if self._stored is None:
-            storage: Any = getattr(getattr(self.config, "_benchmarksession", None), "storage", None)
+        if self.stored is None:
+            storage = _storage(self.config)
             paths = _own(storage.query())[-MOST_RUNS:] if hasattr(storage, "query") else []
-            self._stored, _ = runs(paths)
-        for run in self._stored:
+            self.stored, _ = runs(paths)
+        for run in self.stored:
             record = _readable(run, fullname)
             if record is not None and _calm(record) and differing(now, record) is None:
                 return Quiet(cpu_seconds=record.cpu.sequential_seconds, source=f"in {run.name}")

@@ -197,7 +197,7 @@ class State:
     def _quiet(self, item: pytest.Item, run: Parallel) -> Quiet | None:
         """What the work of a point costs on a quiet machine, where this one is not."""
         assert run.stored
-        self.quiets = self.quiets or Quiets(self.config)
+        self.quiets = self.quiets or Quiets(self.config, self.baselines.kin if self.baselines else None)
         self.quiets.note(run.stored)
         busy = run.contended is not None or (run.stored.contention.foreign or 0.0) > CALM
         return self.quiets.of(item.nodeid, run.stored) if busy else None

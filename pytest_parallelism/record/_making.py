@@ -28,12 +28,13 @@ def make(
     *,
     contended: bool = False,
 ) -> Record:
-    """The record of one measured point; ``test``: its node id without our two parameters; ``contended``:
-    the machine was too loaded for the wall clock to decide."""
-    m, s, usages = measurement, summary, measurement.parallel_usages
+    """The record of one measured point; ``test`` is its node id without our two parameters.
+
+    ``contended``: the machine was too loaded for the wall clock to decide.
+    """
+    m, s = measurement, summary
     environment: dict[str, Scalar] = dict.fromkeys(CONDITIONS) | dict(m.environment)
     tracing = environment.pop("tracing", None)
-    used, rounds = Usage.total(usages), len(usages)
     return Record(
         schema=SCHEMA,
         test=test,
@@ -48,32 +49,26 @@ def make(
         scaling="strong",
         pairs=len(m.pairs),
         items=m.items,
+        size_bytes=m.size_bytes,
         sequential_seconds=_thinned([pair.sequential.seconds for pair in m.pairs]),
         first_sequential_seconds=m.first_sequential_seconds,
         open_seconds=m.open_seconds,
         close_seconds=m.close_seconds,
         elapsed_seconds=m.elapsed_seconds,
         workload_seconds=m.workload_seconds,
-        throughput=_throughput(m, s),
-        cpu=_cpu(s, used, rounds),
-        memory=m.memory,
-        context_switches=_switches(used, rounds),
-        io=_io(used, rounds),
-        shipped=_shipped(m, used, rounds),
-        threads=m.threads,
         contention=_contention(m, s, contended),
         result=m.result,
         verdicts=tuple(verdicts),
         notes=m.notes,
         tracing=str(tracing) if tracing else None,
         environment=environment,
-        **_figures(m, s),
+        **_figures(s),
+        **_resources(m, s),
     )
 
 
-def _figures(m: Measurement, s: Summary) -> dict[str, Any]:
+def _figures(s: Summary) -> dict[str, Any]:
     return {
-        "size_bytes": m.size_bytes,
         "kind": s.kind,
         "sequential_median": s.sequential_seconds,
         "parallel_seconds": s.parallel_seconds,
@@ -82,6 +77,19 @@ def _figures(m: Measurement, s: Summary) -> dict[str, Any]:
         "efficiency": s.efficiency,
         "cold_speedup": s.cold_speedup,
         "serial_fraction": s.serial_fraction,
+    }
+
+
+def _resources(m: Measurement, s: Summary) -> dict[str, Any]:
+    used, rounds = Usage.total(m.parallel_usages), len(m.parallel_usages)
+    return {
+        "throughput": _throughput(m, s),
+        "cpu": _cpu(s, used, rounds),
+        "memory": m.memory,
+        "context_switches": _switches(used, rounds),
+        "io": _io(used, rounds),
+        "shipped": _shipped(m, used, rounds),
+        "threads": m.threads,
     }
 
 

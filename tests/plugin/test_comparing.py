@@ -17,15 +17,21 @@ COMPARE = ("--parallel-compare=latest", "--parallel-compare-fail=speedup:5")
 
 
 @pytest.fixture
-def stored(gated: Suite) -> Suite:
-    """A suite of one point with a speedup of 1.31, whose run is stored."""
+def one_point(gated: Suite) -> Suite:
+    """A suite of one point with a speedup of 1.31."""
     gated.write("""
         @pytest.mark.parallel_strategies("threads", workers=[2])
         def test_it(parallel):
             parallel.map(work, range(3))
     """)
-    gated.run("--benchmark-autosave").assert_outcomes(passed=1)
     return gated
+
+
+@pytest.fixture
+def stored(one_point: Suite) -> Suite:
+    """The same, whose run is stored."""
+    one_point.run("--benchmark-autosave").assert_outcomes(passed=1)
+    return one_point
 
 
 def turned(monkeypatch: pytest.MonkeyPatch, speedup: float) -> None:
@@ -77,13 +83,8 @@ def test_a_number_names_a_run_and_an_unknown_one_is_a_sentence(stored: Suite) ->
     result.stderr.no_fnmatch_line("*Traceback*")
 
 
-def test_nothing_stored_is_no_error(gated: Suite) -> None:
-    gated.write("""
-        @pytest.mark.parallel_strategies("threads", workers=[2])
-        def test_it(parallel):
-            parallel.map(work, range(3))
-    """)
-    result = gated.run(*COMPARE)
+def test_nothing_stored_is_no_error(one_point: Suite) -> None:
+    result = one_point.run(*COMPARE)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["parallelism: nothing is stored yet to compare with*"])
 

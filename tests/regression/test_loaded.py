@@ -11,44 +11,17 @@ from typing import Any
 import pytest
 
 from pytest_parallelism.errors import UsageError
-from pytest_parallelism.measurement import Interval, Measurement, Outcome, Pair, Round, Usage
-from pytest_parallelism.record import Contention, Record, make, to_json
+from pytest_parallelism.measurement import Interval, Outcome
+from pytest_parallelism.record import Contention, to_json
 from pytest_parallelism.regression import compare
-from pytest_parallelism.scaling import summarize
-from pytest_parallelism.settings import Limit
 from pytest_parallelism.stored import read
 
-FIVE = Limit(metric="speedup", loss=0.05)
+from .conftest import FIVE, record
 
 
 def an_interval(estimate: float, confidence: float = 0.98) -> Interval:
     low, high = estimate * math.exp(-0.02), estimate * math.exp(0.02)
     return Interval(estimate=estimate, low=low, high=high, confidence=confidence)
-
-
-def a_record(speedup: float = 1.8, /, *, sequential: float = 1.0, **changes: Any) -> Record:
-    used = Usage(cpu_seconds=0.4)
-    pair = Pair(
-        sequential=Round(seconds=sequential, usage=used),
-        parallel=(Round(seconds=sequential / speedup, usage=used),),
-    )
-    measurement = Measurement(
-        strategy="threads",
-        strategy_version="1",
-        workers=2,
-        workers_requested=2,
-        isolation="thread",
-        pairs=(pair,) * 10,
-        first_sequential_seconds=1.0,
-        open_seconds=0.0,
-        close_seconds=0.0,
-        elapsed_seconds=20.0,
-        workload_seconds=19.0,
-        usable_cores=2,
-        result="equal",
-        environment={"cpu_model": "A", "python": "3.11.7", "gil": True},
-    )
-    return replace(make("t", measurement, summarize(measurement, an_interval(speedup))), **changes)
 
 
 def busy(reference: float | None = None) -> Contention:
@@ -61,26 +34,26 @@ def calm(reference: float | None = None) -> Contention:
 
 def test_on_a_loaded_machine_the_estimate_is_compared() -> None:
     """By wall clock it lost two fifths, and without the others' load a tenth."""
-    now = a_record(1.0, contention=busy(), uncontended_speedup=an_interval(1.78))
-    assert compare(FIVE, now=now, then=a_record(), name="0001", contended=0.5).outcome is Outcome.PASSED
+    now = record(1.0, contention=busy(), uncontended_speedup=an_interval(1.78))
+    assert compare(FIVE, now=now, then=record(), name="0001", contended=0.5).outcome is Outcome.PASSED
     lost = replace(now, uncontended_speedup=an_interval(1.4))
-    found = compare(FIVE, now=lost, then=a_record(), name="0001", contended=0.5)
+    found = compare(FIVE, now=lost, then=record(), name="0001", contended=0.5)
     assert found.outcome is Outcome.FAILED
     assert found.found == pytest.approx(1.4 / 1.8)
 
 
 def test_a_pass_on_a_loaded_machine_needs_work_as_cheap_as_it_was() -> None:
-    now = a_record(1.0, contention=busy(), uncontended_speedup=an_interval(1.9))
+    now = record(1.0, contention=busy(), uncontended_speedup=an_interval(1.9))
     dear = replace(now, cpu=replace(now.cpu, sequential_seconds=0.6))
-    found = compare(FIVE, now=dear, then=a_record(), name="0001", contended=0.5)
+    found = compare(FIVE, now=dear, then=record(), name="0001", contended=0.5)
     assert found.outcome is Outcome.INCONCLUSIVE
     assert "1.50 times as dear" in found.sentence
 
 
 def test_nothing_fails_against_a_run_of_a_loaded_machine() -> None:
     """Its estimate is a bound from above: 1.85 was stored beside a memory hog, where the truth is 1.04."""
-    then = a_record(1.0, contention=busy(), uncontended_speedup=an_interval(1.85))
-    found = compare(FIVE, now=a_record(1.04), then=then, name="0001")
+    then = record(1.0, contention=busy(), uncontended_speedup=an_interval(1.85))
+    found = compare(FIVE, now=record(1.04), then=then, name="0001")
     assert found.outcome is Outcome.NOT_JUDGED
     assert "busy with other things during 0001" in found.sentence
 
@@ -89,20 +62,20 @@ def test_nothing_fails_against_a_run_of_a_loaded_machine() -> None:
     ("reference", "outcome"), [(1.2, Outcome.INCONCLUSIVE), (1.9, Outcome.FAILED), (None, Outcome.FAILED)]
 )
 def test_a_loss_needs_a_machine_that_gives_what_it_has(reference: float | None, outcome: Outcome) -> None:
-    now = a_record(1.4, contention=calm(reference))
-    assert compare(FIVE, now=now, then=a_record(), name="0001").outcome is outcome
+    now = record(1.4, contention=calm(reference))
+    assert compare(FIVE, now=now, then=record(), name="0001").outcome is outcome
 
 
 def test_rounds_that_are_hardly_slower_do_not_fail() -> None:
-    now = a_record(1.5, sequential=1.501 / 1.8)  # the baseline became faster
-    found = compare(FIVE, now=now, then=a_record(), name="0001")
+    now = record(1.5, sequential=1.501 / 1.8)  # the baseline became faster
+    found = compare(FIVE, now=now, then=record(), name="0001")
     assert found.outcome is Outcome.INCONCLUSIVE
     assert "hardly slower" in found.sentence
 
 
 def test_a_single_pair_proves_nothing() -> None:
-    now = a_record(1.0, speedup=an_interval(1.0, confidence=0.0))
-    assert compare(FIVE, now=now, then=a_record(8.0), name="0001").outcome is Outcome.NOT_JUDGED
+    now = record(1.0, speedup=an_interval(1.0, confidence=0.0))
+    assert compare(FIVE, now=now, then=record(8.0), name="0001").outcome is Outcome.NOT_JUDGED
 
 
 @pytest.mark.parametrize(
@@ -116,7 +89,7 @@ def test_a_single_pair_proves_nothing() -> None:
     ],
 )
 def test_figures_that_cannot_be_are_a_sentence(tmp_path: Path, change: dict[str, Any]) -> None:
-    data = to_json(a_record())
+    data = to_json(record())
     for key, value in change.items():
         data[key] = {**data[key], **value} if isinstance(value, dict) else value
     path = tmp_path / "0001_odd.json"
