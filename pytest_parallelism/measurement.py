@@ -100,6 +100,10 @@ class Task:
     delay_after: float | None
     waited: float = 0.0
     """Seconds that the thread was ready and had no core since its last task, maybe of the round before."""
+    dispatchers_before: float | None = None
+    """Seconds that the threads that dispatch had waited for a core in their lives, as this task began …"""
+    dispatchers_after: float | None = None
+    """… and as it ended."""
 
     @property
     def seconds(self) -> float:
@@ -130,6 +134,14 @@ class Span:
     end: float
     cpu_seconds: float
     delay_seconds: float | None
+    dispatchers_before: float | None = None
+    """Seconds that the threads that dispatch had waited for a core in their lives, as this began …"""
+    dispatchers_after: float | None = None
+    """… and as it ended."""
+    workers_before: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    """Seconds that each known worker had waited for a core in its life, as this began …"""
+    workers_after: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    """… and as it ended."""
 
     @property
     def seconds(self) -> float:

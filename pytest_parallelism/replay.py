@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import median
 
 from .measurement import Span, Task, Trace
 
@@ -71,25 +72,18 @@ class Schedule:
 
 
 def dispatch_costs(rounds: Sequence[tuple[Span, Schedule]]) -> Costs:
-    """Of the same map in several rounds: the median gap, and the lower quartiles of offsets and tails.
+    """Of the same map in several rounds: the medians, less what the worker and who dispatches waited.
 
-    The waits of who dispatches are in them, of which nobody knows when they were: they spoil most of the
-    offsets and tails on a loaded machine, but not the middle one of many gaps. A worker's wait before its
-    first task is known only together with what it waited after its last one, in the round before: what is
-    left of the offset is too little, but never less than the least offset is.
+    Both may have waited at once, or who dispatches for others than this worker: then too much is taken off.
     """
-    net = [
-        sorted(max(0.0, first.start - first.waited - span.start) for first in schedule.firsts)
-        for span, schedule in rounds
-    ]
-    whole = [sorted(first.start - span.start for first in schedule.firsts) for span, schedule in rounds]
+    offsets = [sorted(_offset(span, first) for first in schedule.firsts) for span, schedule in rounds]
     return Costs(
         offsets=tuple(
-            max(_lower(o[rank] for o in net if rank < len(o)), min(o[rank] for o in whole if rank < len(o)))
-            for rank in range(max(map(len, net), default=0))
+            median(o[rank] for o in offsets if rank < len(o))
+            for rank in range(max(map(len, offsets), default=0))
         ),
-        gap=_quantile(0.5, (gap for _, schedule in rounds for gap in _gaps(schedule))),
-        tail=_lower(span.end - max(chunk[-1].end for chunk in s.chunks) for span, s in rounds if s.chunks),
+        gap=_median(gap for _, schedule in rounds for gap in _gaps(schedule)),
+        tail=_median(_tail(span, schedule) for span, schedule in rounds if schedule.chunks),
     )
 
 
@@ -172,10 +166,33 @@ def _length(chunk: Sequence[Task], relief: float) -> tuple[float, float]:
     return max(seconds, 1e-9), min(1.0, cpu / seconds) if seconds > 0 else 1.0
 
 
+def _offset(span: Span, first: Task) -> float:
+    """From the start of the map to a worker's first task."""
+    own = first.waited
+    if first.delay_before is not None and first.worker in span.workers_before:
+        own = first.delay_before - span.workers_before[first.worker]
+    return max(
+        0.0, first.start - span.start - own - _since(span.dispatchers_before, first.dispatchers_before)
+    )
+
+
+def _tail(span: Span, schedule: Schedule) -> float:
+    """From the end of the last task to that of the map."""
+    last = max((chunk[-1] for chunk in schedule.chunks), key=lambda task: task.end)
+    own = _since(last.delay_after, span.workers_after.get(last.worker))
+    return max(0.0, span.end - last.end - own - _since(last.dispatchers_after, span.dispatchers_after))
+
+
 def _gaps(schedule: Schedule) -> Iterator[float]:
     for chunks in schedule.by_worker.values():
-        for earlier, later in pairwise(chunks):
-            yield _between(earlier[-1], later[0])
+        for (*_, earlier), (later, *_) in pairwise(chunks):
+            dispatchers = _since(earlier.dispatchers_after, later.dispatchers_before)
+            yield max(0.0, _between(earlier, later) - dispatchers)
+
+
+def _since(before: float | None, after: float | None) -> float:
+    """Seconds waited from one reading to another; 0 where one is not known."""
+    return max(0.0, after - before) if before is not None and after is not None else 0.0
 
 
 def _between(earlier: Task, later: Task) -> float:
@@ -183,10 +200,6 @@ def _between(earlier: Task, later: Task) -> float:
     return max(0.0, later.start - earlier.end - later.waited)
 
 
-def _lower(values: Iterable[float]) -> float:
-    return _quantile(0.25, values)
-
-
-def _quantile(share: float, values: Iterable[float]) -> float:
-    ordered = sorted(max(0.0, value) for value in values)
-    return ordered[int(share * (len(ordered) - 1))] if ordered else 0.0
+def _median(values: Iterable[float]) -> float:
+    found = list(values)
+    return median(found) if found else 0.0

@@ -7,19 +7,19 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .envelope import Recording, close_books, delay_of_thread, taken
+from .envelope import Recording, ThreadDelays, close_books, delay_of_thread, live_threads, taken
 from .measurement import Span, Task, Trace
 
 __all__ = ["NOTES", "NOTE_SECONDS", "Recorder"]
 
-NOTE_SECONDS = 8e-6
-"""Seconds that the note of a task costs it …"""
+NOTE_SECONDS = 16e-6
+"""Seconds that the note of a task costs it where one or two threads dispatch …"""
 NOTES = 0.01
 """… and the share of a round that all of its notes may take."""
 
@@ -38,6 +38,9 @@ class Recorder:
 
     gil_share: float | None = None
     """For the traces: see `Trace`."""
+    within: bool = False
+    """Whether workers are threads of this process: then, of all its threads, only the one that maps is known
+    to dispatch."""
     by_chunk: bool = False
     """Notes a chunk of tasks as one."""
     maps: list[Span] = field(default_factory=list)
@@ -53,6 +56,8 @@ class Recorder:
     _noted: Recording | None = None
     _delays: dict[tuple[int, int], float] = field(default_factory=dict)
     """Of each worker, after its last task."""
+    _dispatchers: ThreadDelays = field(default_factory=lambda: ThreadDelays(()))
+    _workers: ThreadDelays = field(default_factory=lambda: ThreadDelays(()))
 
     def __post_init__(self) -> None:
         where = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
@@ -63,16 +68,30 @@ class Recorder:
     def noting(self, fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """The function, whose calls are noted; the same object as long as it is the same function."""
         if self._noted is None or self._noted.fn is not fn or self._noted.by_chunk != self.by_chunk:
-            self._noted = Recording(fn, self.folder, by_chunk=self.by_chunk)
+            threads = live_threads()[: 1 if self.within else None]
+            self._dispatchers.close()
+            self._dispatchers = ThreadDelays(threads)
+            self._noted = Recording(fn, self.folder, by_chunk=self.by_chunk, dispatchers=threads)
         return self._noted
 
     @contextlib.contextmanager
     def map(self, tasks: int) -> Iterator[None]:
         """Around a map of so many tasks."""
+        workers, dispatchers = self._workers.each(), self._dispatchers.sum()
         begun = _begin()
         yield
+        span = _span(begun)
+        after = self._dispatchers.sum()
         self.tasks += tasks
-        self.maps.append(_span(begun))
+        self.maps.append(
+            replace(
+                span,
+                dispatchers_before=_seconds(dispatchers),
+                dispatchers_after=_seconds(after),
+                workers_before=_each(workers),
+                workers_after=_each(self._workers.each()),
+            )
+        )
 
     @contextlib.contextmanager
     def round(self) -> Iterator[None]:
@@ -93,6 +112,9 @@ class Recorder:
         self.crowded = self.crowded or found is None
         if found is None or self.unseen or self._whole is None or not any(found.values()):
             return None
+        if found.keys() != self._workers.threads:
+            self._workers.close()
+            self._workers = ThreadDelays(found)
         tasks = [task for worker, entries in found.items() for task in self._tasks(worker, entries)]
         if self.loose and self.maps:
             return None  # which task is whose is not known
@@ -116,6 +138,8 @@ class Recorder:
 
     def forget(self) -> None:
         """Removes the notes of other processes, which have ended."""
+        self._noted = None  # who dispatches has changed as well
+        self._workers.close()
         for file in Path(self.folder).iterdir():
             if not file.name.startswith(f"{os.getpid()}-"):
                 file.unlink(missing_ok=True)
@@ -123,6 +147,8 @@ class Recorder:
     def close(self) -> None:
         """Gives everything back; the workers' files go with them."""
         close_books(self.folder)
+        self._workers.close()
+        self._dispatchers.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -142,8 +168,8 @@ def _sweep(where: str) -> None:
 
 
 def _task(worker: tuple[int, int], entry: tuple[int, ...]) -> Task:
-    chunk, tasks, start, end, cpu_before, cpu_after, before, after = entry
-    known = before >= 0 and after >= 0
+    chunk, tasks, start, end, cpu_before, cpu_after, *delays = entry
+    before, after, dispatchers_before, dispatchers_after = map(_seconds, delays)
     return Task(
         worker=worker,
         chunk=chunk,
@@ -152,9 +178,19 @@ def _task(worker: tuple[int, int], entry: tuple[int, ...]) -> Task:
         end=end * _NANO,
         cpu_before=cpu_before * _NANO,
         cpu_after=cpu_after * _NANO,
-        delay_before=before * _NANO if known else None,
-        delay_after=after * _NANO if known else None,
+        delay_before=before,
+        delay_after=after,
+        dispatchers_before=dispatchers_before,
+        dispatchers_after=dispatchers_after,
     )
+
+
+def _seconds(nanoseconds: int) -> float | None:
+    return nanoseconds * _NANO if nanoseconds >= 0 else None
+
+
+def _each(delays: Mapping[tuple[int, int], int]) -> dict[tuple[int, int], float]:
+    return {thread: delay * _NANO for thread, delay in delays.items()}
 
 
 def _begin() -> tuple[float, float, int | None]:

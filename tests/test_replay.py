@@ -19,8 +19,12 @@ def a_task(
     delay: float = 0.0,
     waited: float = 0.0,
     chunk: int = 0,
+    dispatchers: tuple[float, float] | None = None,
 ) -> Task:
-    """A task of ``seconds`` of its own, ``delay`` of waiting for a core on top; CPU-bound if not said."""
+    """A task of ``seconds`` of its own, ``delay`` of waiting for a core on top; CPU-bound if not said.
+
+    ``dispatchers``: what those had waited before and after it.
+    """
     return Task(
         worker=(1, worker),
         chunk=chunk,
@@ -32,6 +36,8 @@ def a_task(
         delay_before=5.0,
         delay_after=5.0 + delay,
         waited=waited,
+        dispatchers_before=dispatchers[0] if dispatchers else None,
+        dispatchers_after=dispatchers[1] if dispatchers else None,
     )
 
 
@@ -90,11 +96,38 @@ def test_dispatching_costs_what_it_cost_less_waits() -> None:
         second = a_task(0, shift + 1.4, 1.0, waited=0.2)
         rounds.append((a_span(shift, shift + 2.45), a_schedule(first, other, second)))
     costs = dispatch_costs(rounds)
-    assert costs.offsets == pytest.approx((0.1, 0.5))  # no less than the least that was seen
+    assert costs.offsets == pytest.approx((0.1, 0.2))
     assert costs.gap == pytest.approx(0.1)
     assert costs.tail == pytest.approx(0.05)
     found = makespan(rounds[0][1], costs, workers=2, cores=2)
     assert found == pytest.approx(0.1 + 1.0 + 0.1 + 1.0 + 0.05)
+
+
+def test_waits_of_who_dispatches_and_of_a_worker_at_the_ends_of_a_map_are_no_cost() -> None:
+    """On the way to the first task 3 s are lost to others, between the two 2 s, after the last 4 s."""
+    first = a_task(0, 3.1, 1.0, dispatchers=(8.0, 8.0))  # the worker has waited 2 s, who dispatches 1 s
+    second = a_task(0, 6.2, 1.0, dispatchers=(10.0, 10.5))
+    span = Span(
+        start=0.0,
+        end=11.5,
+        cpu_seconds=0.0,
+        delay_seconds=0.0,
+        dispatchers_before=7.0,
+        dispatchers_after=13.0,  # 2.5 s after the last task
+        workers_before={(1, 0): 3.0},
+        workers_after={(1, 0): 6.5},  # 1.5 s after it
+    )
+    costs = dispatch_costs([(span, a_schedule(first, second))])
+    assert costs.offsets == pytest.approx((0.1,))
+    assert costs.gap == pytest.approx(0.1)
+    assert costs.tail == pytest.approx(0.3)
+
+
+def test_a_wait_beside_the_way_of_a_task_takes_off_no_more_than_there_is() -> None:
+    first = a_task(0, 0.1, 1.0, dispatchers=(8.0, 8.0))
+    second = a_task(0, 1.2, 1.0, dispatchers=(9.0, 9.0))
+    costs = dispatch_costs([(a_span(0.0, 2.3), a_schedule(first, second))])
+    assert costs.gap == 0.0
 
 
 def test_tasks_of_one_chunk_stay_together() -> None:

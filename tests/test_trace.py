@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from pytest_parallelism import envelope
+from pytest_parallelism.measurement import Span, Task
 from pytest_parallelism.registry import load
 from pytest_parallelism.strategy import Pool, StrategyOptions
 from pytest_parallelism.trace import Recorder
@@ -26,6 +28,8 @@ STRATEGIES = [
     "joblib-loky",
     "process-pool-executor-fork",
 ]
+
+linux = sys.platform == "linux"
 
 
 def double(x: int) -> int:
@@ -69,8 +73,39 @@ def test_every_task_is_noted_by_the_worker_that_ran_it(name: str, recorder: Reco
             for task in trace.tasks:
                 assert span.start <= task.start <= task.end <= span.end
                 assert task.cpu_seconds >= 0
+            if linux:
+                _waits_are_in_order(span, trace.tasks)
             pids = {pid for pid, _ in (task.worker for task in trace.tasks)}
             assert (pids == {os.getpid()}) == (name in ("sequential", "threads"))
+
+
+def _waits_are_in_order(span: Span, tasks: Sequence[Task]) -> None:
+    """Of who dispatches and of each worker: none is unknown, and none gets less."""
+    for worker in {task.worker for task in tasks}:
+        own = [task for task in tasks if task.worker == worker]
+        rising(span.dispatchers_before, *(t.dispatchers_before for t in own), span.dispatchers_after)
+        if worker in span.workers_before:
+            rising(span.workers_before[worker], *(t.delay_before for t in own), span.workers_after[worker])
+
+
+def rising(*readings: float | None) -> None:
+    known = [reading for reading in readings if reading is not None]
+    assert known == sorted(known)
+    assert len(known) == len(readings)
+
+
+def test_workers_waits_are_known_from_the_second_round_of_a_pool_on(recorder: Recorder) -> None:
+    for _ in range(2):
+        with opened("processes-fork") as pool:
+            view = WorkPool(pool, KNOWN["processes-fork"])
+            view.recorder = recorder
+            for _ in range(2):
+                with recorder.round():
+                    view.map(double, range(8))
+                trace = recorder.take()
+            assert trace is not None
+            assert {task.worker for task in trace.tasks} <= trace.maps[0].workers_after.keys() or not linux
+        recorder.forget()
 
 
 def test_coroutines_are_noted_too(recorder: Recorder) -> None:

@@ -22,7 +22,7 @@ from ._interpreter import run_ending, start_interpreter
 from ._meeting import Seen, rendezvous
 from ._packing import Packer
 from ._parts import Bare, Parts
-from ._recording import Recording, close_books, delay_of_thread, taken
+from ._recording import Recording, ThreadDelays, close_books, delay_of_thread, live_threads, taken
 from ._serve import serve
 from ._settings import WorkerSettings, worker_settings
 from ._shipped import shipped
@@ -57,6 +57,7 @@ __all__ = [
     "RunningTasks",
     "Seen",
     "Telling",
+    "ThreadDelays",
     "Trying",
     "WorkerSettings",
     "Wrapper",
@@ -71,6 +72,7 @@ __all__ = [
     "heard",
     "is_async",
     "line",
+    "live_threads",
     "named",
     "note",
     "pack",

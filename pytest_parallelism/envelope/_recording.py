@@ -12,35 +12,48 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ._locks import open_after_fork
 from ._wrappers import Wrapper, is_async
 
-__all__ = ["Recording", "close_books", "delay_of_thread", "taken"]
+__all__ = ["Recording", "ThreadDelays", "close_books", "delay_of_thread", "live_threads", "taken"]
 
 _ROOM = 1 << 18
 _USED = struct.Struct("<q")
-_ENTRY = struct.Struct("<8q")
+_ENTRY = struct.Struct("<10q")
 _SETTLED = 30_000
 """Nanoseconds within which a clock and a delay are read as one; beyond, something ran between them."""
 _TRIES = 4
 
-Entry = tuple[int, int, int, int, int, int, int, int]
+Thread = tuple[int, int]
+"""Process and thread."""
+Entry = tuple[int, int, int, int, int, int, int, int, int, int]
 """Chunk, tasks, nanoseconds: start and end (CLOCK_MONOTONIC, common to all processes), CPU before and
-after, run-queue delay before and after (-1 where the system does not tell)."""
+after, run-queue delay before and after, and that of the threads that dispatch, before and after (-1 where
+the system does not tell)."""
 
 
 class Recording(Wrapper):
     """A function whose calls are noted in ``folder``; ``by_chunk``: each chunk as one, for short tasks.
 
-    A full note costs its task about 8 µs. Where the folder is gone, or full, nothing is noted.
+    ``dispatchers``: threads that hand out its items. A full note costs its task about 16 µs with one or two
+    of them. Where the folder is gone, or full, nothing is noted.
     """
 
-    def __init__(self, fn: Callable[..., Any], folder: str, *, by_chunk: bool = False) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        folder: str,
+        *,
+        by_chunk: bool = False,
+        dispatchers: Sequence[Thread] = (),
+    ) -> None:
         super().__init__(fn)
         self.folder = folder
+        self.dispatchers = tuple(dispatchers)
         self.by_chunk = by_chunk
         self._async = is_async(fn)
 
@@ -48,7 +61,7 @@ class Recording(Wrapper):
         """The result; a coroutine of it where the function is a coroutine function."""
         if self._async:
             return self._awaited(item)
-        book = _book(self.folder)
+        book = _book(self.folder, self.dispatchers)
         if book is None:
             return self.fn(item)
         began = book.begin()
@@ -58,7 +71,7 @@ class Recording(Wrapper):
             book.end(began, 1)
 
     async def _awaited(self, item: Any) -> Any:
-        book = _book(self.folder)
+        book = _book(self.folder, self.dispatchers)
         if book is None:
             return await self.fn(item)
         began = book.begin()
@@ -70,7 +83,7 @@ class Recording(Wrapper):
     @contextlib.contextmanager
     def chunk(self, size: int) -> Iterator[Callable[[Any], Any]]:
         """While a thread runs a chunk of that many items: the function to call for each of them."""
-        book = _book(self.folder)
+        book = _book(self.folder, self.dispatchers)
         if book is None:
             yield self.fn
             return
@@ -88,25 +101,29 @@ class Recording(Wrapper):
 class _Book:
     """What one thread notes."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, dispatchers: Sequence[Thread]) -> None:
         self.folder = folder
+        self.dispatchers = dispatchers
         self.pid = os.getpid()
         self.chunk = 0
         self._notes = _mapped(f"{folder}{os.sep}{self.pid}-{threading.get_native_id()}")
         self._delays = _open_delays()
+        self._dispatchers = ThreadDelays(dispatchers)
 
     def __del__(self) -> None:
         """In other interpreters nobody else closes it."""
         with contextlib.suppress(Exception):
             self.close()
 
-    def begin(self) -> tuple[int, int, int]:
-        """Clock, delay and CPU, the last read first: what else runs here meanwhile then falls outside."""
+    def begin(self) -> tuple[int, int, int, int]:
+        """Clock, delay, CPU and the dispatchers' delay, the last read first: what else runs here meanwhile
+        then falls outside."""
+        dispatchers = self._dispatchers.sum()
         cpu = time.thread_time_ns()
         now, delay = self._moment(last=True)
-        return now, delay, cpu
+        return now, delay, cpu, dispatchers
 
-    def end(self, began: tuple[int, int, int], tasks: int) -> None:
+    def end(self, began: tuple[int, int, int, int], tasks: int) -> None:
         """Notes what has begun then and ends now."""
         with contextlib.suppress(ValueError, OSError):  # closed: a thread that nobody waits for any more
             now, delay = self._moment(last=False)
@@ -114,13 +131,15 @@ class _Book:
             notes = self._notes
             used = _USED.unpack_from(notes)[0] + _USED.size
             if used + _ENTRY.size <= _ROOM:
-                entry = (self.chunk, tasks, began[0], now, began[2], cpu, began[1], delay)
-                _ENTRY.pack_into(notes, used, *entry)
+                times = began[0], now, began[2], cpu, began[1], delay
+                dispatchers = began[3], self._dispatchers.sum()
+                _ENTRY.pack_into(notes, used, self.chunk, tasks, *times, *dispatchers)
             _USED.pack_into(notes, 0, used - _USED.size + _ENTRY.size)  # beyond the room: too many
 
     def close(self) -> None:
         """Gives back the file and the memory."""
         self._notes.close()
+        self._dispatchers.close()
         if self._delays is not None:
             os.close(self._delays)
             self._delays = None
@@ -131,17 +150,64 @@ class _Book:
             return time.perf_counter_ns(), -1
         for _ in range(_TRIES):
             before = time.perf_counter_ns()
-            delay = int(os.pread(self._delays, 64, 0).split()[1])
+            delay = _delay(self._delays)
             after = time.perf_counter_ns()
             if after - before < _SETTLED:
                 break
         return (after if last else before), delay
 
 
-def _open_delays() -> int | None:
-    """A descriptor of this thread's ``schedstat``, None where the system keeps no run-queue delays."""
+class ThreadDelays:
+    """Run-queue delays of some threads of this machine."""
+
+    def __init__(self, threads: Iterable[Thread]) -> None:
+        self._files = {(pid, thread): _open_delays(f"{pid}/task/{thread}") for pid, thread in threads}
+
+    def each(self) -> dict[Thread, int]:
+        """Nanoseconds that each has waited for a core in its life; those of which it is not known are left
+        out."""
+        found = {thread: _delay(file) for thread, file in self._files.items()}
+        return {thread: delay for thread, delay in found.items() if delay >= 0}
+
+    def sum(self) -> int:
+        """Nanoseconds of all together, -1 where it is not known of one."""
+        found = [_delay(file) for file in self._files.values()]
+        return sum(found) if min(found, default=-1) >= 0 else -1
+
+    @property
+    def threads(self) -> AbstractSet[Thread]:
+        """Whose they are."""
+        return self._files.keys()
+
+    def close(self) -> None:
+        """Gives back the files."""
+        files, self._files = self._files, {}
+        for file in files.values():
+            if file is not None:
+                os.close(file)
+
+
+def live_threads() -> list[Thread]:
+    """Of this process, the calling one first."""
+    own, pid = threading.get_native_id(), os.getpid()
+    others = (thread.native_id for thread in threading.enumerate())
+    return [(pid, own), *((pid, thread) for thread in others if thread not in (None, own))]
+
+
+def _delay(file: int | None) -> int:
+    """The run-queue delay in a ``schedstat``; -1 where it is not known, or its thread is gone."""
+    if file is None:
+        return -1
     try:
-        file = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+        return int(os.pread(file, 64, 0).split()[1])
+    except (OSError, IndexError):
+        return -1
+
+
+def _open_delays(thread: str = "thread-self") -> int | None:
+    """A descriptor of a thread's ``schedstat``, None where the system keeps no run-queue delays."""
+    try:
+        file = os.open(f"/proc/{thread}/schedstat", os.O_RDONLY)
     except OSError:
         return None
     try:
@@ -173,17 +239,17 @@ _books: list[_Book] = []
 _making = open_after_fork(threading.Lock())
 
 
-def _book(folder: str) -> _Book | None:
+def _book(folder: str, dispatchers: Sequence[Thread]) -> _Book | None:
     """This thread's, None where it cannot be made."""
     book: _Book | None = getattr(_own, "book", None)
     if book is not None and book.pid == os.getpid():
-        if book.folder == folder:
+        if book.folder == folder and book.dispatchers == dispatchers:
             return book
         book.close()  # of an earlier point
     if getattr(_own, "refused", None) == folder:
         return None
     try:
-        book = _Book(folder)
+        book = _Book(folder, dispatchers)
     except OSError:
         _own.refused = folder  # not again for each task
         return None
@@ -209,7 +275,7 @@ def delay_of_thread() -> int | None:
     if file is None:
         return None
     try:
-        return int(os.pread(file, 64, 0).split()[1])
+        return _delay(file)
     finally:
         os.close(file)
 

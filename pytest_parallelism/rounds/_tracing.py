@@ -74,7 +74,8 @@ class Tracing:
     def _begin(self, again: Callable[[], Any]) -> None:
         share = self._gil_share(again)
         try:
-            self.recorder = Recorder(gil_share=share)
+            within = self.plan.strategy.isolation in (Isolation.NONE, Isolation.THREAD)
+            self.recorder = Recorder(gil_share=share, within=within)
         except OSError:  # no room for its folder
             self._given_up = True
             return
