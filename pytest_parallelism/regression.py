@@ -20,7 +20,7 @@ from .record import Record
 from .scaling import divided
 from .settings import Limit, Metric
 
-__all__ = ["ABSOLUTE_SD", "ENOUGH_RUNS", "MEMORY_SD", "between_runs", "compare", "differing"]
+__all__ = ["ABSOLUTE_SD", "ENOUGH_RUNS", "MEMORY_SD", "between_runs", "change", "compare", "differing"]
 
 ABSOLUTE_SD = 0.10
 """SD of the log of a time between runs of one kind of machine, where no stored runs say it: the spread of
@@ -52,6 +52,16 @@ def differing(now: Record, then: Record) -> str | None:
         if was != is_now:
             return f"{_WORDS[key]} was {was} and is {is_now}"
     return None
+
+
+def change(metric: Metric, now: Record, then: Record) -> Interval | None:
+    """now / then of a metric with limits of 98 %, None where one of them does not have it.
+
+    Of records from other surroundings (`differing`) it says as much as those differ.
+    """
+    if _value(metric, now) is None or _value(metric, then) is None:
+        return None
+    return _change(metric, now, then, None)
 
 
 def between_runs(metric: Metric, stored: Sequence[Record]) -> float | None:
@@ -100,25 +110,25 @@ def compare(
     if reason is not None:
         return words.verdict(Outcome.NOT_JUDGED, None, f"is not compared with {name}: {reason}")
     spread = between_runs(limit.metric, stored)
-    change = _change(limit.metric, now, then, spread)
+    found = _change(limit.metric, now, then, spread)
     sign = -1 if limit.metric == "memory" else 1  # for memory, more is worse
-    low, high = sorted((sign * math.log(change.low), sign * math.log(change.high)))
+    low, high = sorted((sign * math.log(found.low), sign * math.log(found.high)))
     least = math.log(1 - limit.loss) if sign > 0 else -math.log(1 + limit.loss)
     ratios = limit.metric in ("speedup", "efficiency")
     dearer = now.cpu.sequential_seconds / then.cpu.sequential_seconds if then.cpu.sequential_seconds else 1.0
     if low > least and ratios and contended is not None and dearer > QUIET:
         flattered = f"foreign load made the work {dearer:.2f} times as dear, which may flatter it"
-        return words.verdict(Outcome.INCONCLUSIVE, change, f"against {name}, but {flattered}")
+        return words.verdict(Outcome.INCONCLUSIVE, found, f"against {name}, but {flattered}")
     if low > least:
-        return words.verdict(Outcome.PASSED, change, f"against {name}")
+        return words.verdict(Outcome.PASSED, found, f"against {name}")
     if high >= least:
-        return words.verdict(Outcome.INCONCLUSIVE, change, f"against {name}: noise, it cannot be told")
+        return words.verdict(Outcome.INCONCLUSIVE, found, f"against {name}: noise, it cannot be told")
     if ratios and now.parallel_seconds < then.parallel_seconds:
         faster = "the parallel rounds became faster, and the sequential ones more so"
-        return words.verdict(Outcome.PASSED, change, f"against {name}: {faster}")
+        return words.verdict(Outcome.PASSED, found, f"against {name}: {faster}")
     if (doubt := _miss_doubt(limit, now, then, contended)) is not None:
-        return words.verdict(Outcome.INCONCLUSIVE, change, f"against {name}, but {doubt}")
-    return words.verdict(Outcome.FAILED, change, f"is worse than in {name}")
+        return words.verdict(Outcome.INCONCLUSIVE, found, f"against {name}, but {doubt}")
+    return words.verdict(Outcome.FAILED, found, f"is worse than in {name}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import UsageError
 from .measurement import Outcome
-from .record import Record, from_json
+from .record import Entry, Record, from_json
 
 __all__ = ["Run", "failed", "newest_first", "read", "runs"]
 
@@ -35,6 +35,24 @@ class Run:
     def name(self) -> str:
         """As people call it: the file's name without its ending, such as ``0003_baseline``."""
         return self.path.stem
+
+    def entries(self) -> list[Entry]:
+        """Its points, as a session would have reported them. Raises `UsageError` for a broken one."""
+        found = ((fullname, self.record(fullname)) for fullname in self.points)
+        return [
+            Entry(
+                nodeid=fullname,
+                test=record.test,
+                strategy=record.strategy,
+                workers_requested=record.workers_requested,
+                workers=record.workers,
+                status="measured",
+                reason="",
+                record=record,
+            )
+            for fullname, record in found
+            if record is not None
+        ]
 
     def record(self, fullname: str) -> Record | None:
         """The record of that point, None where the run has none. Raises `UsageError` for a broken one."""

@@ -57,7 +57,7 @@ ARROWS = {
     "stored": "errors measurement record",
     "history": "errors measurement record stored",
     "cli": "errors history reports",
-    "reports": "errors measurement contention inference scaling gate record history",
+    "reports": "errors measurement contention inference scaling gate record history regression",
     "conformance": "errors alarm envelope strategy registry",
     "maps": "errors envelope strategy registry resources",
     "__init__": "errors measurement strategy conformance maps",

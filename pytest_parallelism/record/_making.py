@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["CONDITIONS", "make"]
 
 MOST_SECONDS = 64
-"""Sequential seconds that a record holds at most: pytest-benchmark saves extra_info whole, always."""
+"""Pairs whose seconds a record holds at most: pytest-benchmark saves extra_info whole, always."""
 
 CONDITIONS = ("python", "gil", "start_method", "blas_threads", "cpu_model", "cores", "quota")
 """Keys that every environment has, None where the system does not tell."""
@@ -50,7 +50,7 @@ def make(
         pairs=len(m.pairs),
         items=m.items,
         size_bytes=m.size_bytes,
-        sequential_seconds=_thinned([pair.sequential.seconds for pair in m.pairs]),
+        **_rounds(m),
         first_sequential_seconds=m.first_sequential_seconds,
         open_seconds=m.open_seconds,
         close_seconds=m.close_seconds,
@@ -65,6 +65,16 @@ def make(
         **_figures(s),
         **_resources(m, s),
     )
+
+
+def _rounds(m: Measurement) -> dict[str, Any]:
+    numbers = _thinned(len(m.pairs))
+    pairs = [m.pairs[number] for number in numbers]
+    return {
+        "pair_numbers": numbers,
+        "sequential_seconds": tuple(pair.sequential.seconds for pair in pairs),
+        "parallel_pair_seconds": tuple(tuple(r.seconds for r in pair.parallel) for pair in pairs),
+    }
 
 
 def _figures(s: Summary) -> dict[str, Any]:
@@ -159,8 +169,9 @@ def _ratio(amount: float | None, by: float) -> float | None:
     return None if amount is None or by <= 0 else amount / by
 
 
-def _thinned(seconds: Sequence[float]) -> tuple[float, ...]:
-    if len(seconds) <= MOST_SECONDS:
-        return tuple(seconds)
-    step = (len(seconds) - 1) / (MOST_SECONDS - 1)
-    return tuple(seconds[round(i * step)] for i in range(MOST_SECONDS))
+def _thinned(pairs: int) -> tuple[int, ...]:
+    """Numbers of at most `MOST_SECONDS` pairs, evenly thinned."""
+    if pairs <= MOST_SECONDS:
+        return tuple(range(pairs))
+    step = (pairs - 1) / (MOST_SECONDS - 1)
+    return tuple(round(i * step) for i in range(MOST_SECONDS))

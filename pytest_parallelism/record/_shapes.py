@@ -122,6 +122,10 @@ class Record:
     size_bytes: int | None
     sequential_seconds: tuple[float, ...]
     """At most 64 of the sequential rounds, evenly thinned, in the order of time."""
+    pair_numbers: tuple[int, ...] = ()
+    """From 0: the pairs that ``sequential_seconds`` and ``parallel_pair_seconds`` are of."""
+    parallel_pair_seconds: tuple[tuple[float, ...], ...] = ()
+    """Of each of these pairs the parallel rounds, in the order of time."""
     sequential_median: float
     """Median seconds of all sequential rounds."""
     first_sequential_seconds: float

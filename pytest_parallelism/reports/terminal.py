@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
@@ -17,6 +17,7 @@ from . import text
 from .conditions import conditions
 from .findings import advice, best, contention, cost, point_name, recommended
 from .resources import LEGEND, resources
+from .results import Results
 from .table import table
 
 __all__ = ["Line", "Style", "render"]
@@ -67,22 +68,13 @@ def render(
     ``verbose``: with what each point used. No entries give no lines.
     """
     width = max(LEAST_WIDTH, width)
-    entries = [_sound(entry) for entry in {entry.nodeid: entry for entry in entries}.values()]
-    groups: dict[str, list[Entry]] = {}
-    for entry in entries:
-        groups.setdefault(entry.test, []).append(entry)
-    titles = _titles(groups)
+    results = Results.of(entries)
     lines: list[Line] = []
-    for test, group in groups.items():
-        lines += [*_group(titles[test], group, width, verbose=verbose), Line("")]
-    closing = _closing(entries, width, saved=saved, strict=strict)
+    for test, group in results.tests.items():
+        lines += [*_group(results.titles[test], group, width, verbose=verbose), Line("")]
+    closing = _closing(results.entries, width, saved=saved, strict=strict)
     legend = _sentence(LEGEND, width, style="dim") if verbose else []
     return [*lines, *legend, *closing] if entries else []
-
-
-def _sound(entry: Entry) -> Entry:
-    """Figures of a test that failed are not to be trusted, whatever they are."""
-    return entry if entry.status == "measured" else replace(entry, record=None)
 
 
 def _group(title: str, group: Sequence[Entry], width: int, *, verbose: bool) -> list[Line]:
@@ -110,27 +102,6 @@ def _crowded(records: Sequence[Record]) -> int | None:
 
 def _kind(records: Sequence[Record]) -> str:
     return Counter(r.kind.value for r in records).most_common(1)[0][0]
-
-
-def _titles(tests: Iterable[str]) -> dict[str, str]:
-    """For each test the shortest end of its node id that no other test shares: ``test_parse``."""
-    parts = {test: _parts(text.clean(test)) for test in tests}
-    longest = max(map(len, parts.values()), default=0)
-    titles: dict[str, str] = {}
-    for length in range(1, longest + 1):
-        ends = {test: "::".join(names[-length:]) for test, names in parts.items()}
-        shared = Counter(ends.values())
-        for test, end in ends.items():
-            if shared[end] == 1:
-                titles.setdefault(test, end)
-    return {test: titles.get(test, "::".join(names)) for test, names in parts.items()}
-
-
-def _parts(test: str) -> list[str]:
-    # A parameter may hold "::" too.
-    name, bracket, parameters = test.partition("[")
-    parts = name.split("::")
-    return [*parts[:-1], parts[-1] + bracket + parameters]
 
 
 def _heading(title: str, records: Sequence[Record], width: int) -> list[Line]:
