@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .errors import ParallelismError, ParallelismWarning
     from .maps import parallel_map, threaded_map
     from .measurement import Measurement, Verdict
+    from .measuring import Measured, measure
     from .strategy import Counts, Isolation, Pool, Strategy, StrategyOptions
 
 __version__ = "0.1.0"
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Counts",
     "Isolation",
+    "Measured",
     "Measurement",
     "ParallelismError",
     "ParallelismWarning",
@@ -30,6 +32,7 @@ __all__ = [
     "StrategyOptions",
     "Verdict",
     "__version__",
+    "measure",
     "parallel_map",
     "threaded_map",
 ]
@@ -37,6 +40,7 @@ __all__ = [
 _HOMES = {
     "Counts": "strategy",
     "Isolation": "strategy",
+    "Measured": "measuring",
     "Measurement": "measurement",
     "ParallelismError": "errors",
     "ParallelismWarning": "errors",
@@ -45,6 +49,7 @@ _HOMES = {
     "StrategyConformance": "conformance",
     "StrategyOptions": "strategy",
     "Verdict": "measurement",
+    "measure": "measuring",
     "parallel_map": "maps",
     "threaded_map": "maps",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     asked = _parser().parse_args(arguments)
     try:
-        for line in _history(asked):
+        for line in _report(asked) if asked.command == "report" else _history(asked):
             sys.stdout.write(f"{line}\n")
     except UsageError as error:
         sys.stderr.write(f"pytest-parallelism: {error}\n")
@@ -38,15 +39,78 @@ def _parser() -> argparse.ArgumentParser:
         "where it changed for good.",
     )
     history.add_argument("point", nargs="*", help="only points whose name has this text")
-    history.add_argument(
-        "--storage",
-        type=Path,
-        default=Path(DEFAULT_FOLDER),
-        metavar="FOLDER",
-        help=f"where pytest-benchmark stores runs (default {DEFAULT_FOLDER})",
-    )
     history.add_argument("--last", type=int, metavar="N", help="only the last N runs")
+    report = commands.add_parser(
+        "report",
+        help="the report of stored runs, in the terminal or as files",
+        description="Shows the report of a stored run. The runs before the last one named are set beside it: "
+        "one is compared with it, of more there is a table by machine.",
+    )
+    report.add_argument(
+        "run", nargs="+", help="a JSON file of pytest-benchmark, or the number or name of a stored run"
+    )
+    report.add_argument(
+        "--export",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write this report, as often as given: .html .csv .md .yaml .json .svg .png, or a folder/",
+    )
+    for command in (history, report):
+        command.add_argument(
+            "--storage",
+            type=Path,
+            default=Path(DEFAULT_FOLDER),
+            metavar="FOLDER",
+            help=f"where pytest-benchmark stores runs (default {DEFAULT_FOLDER})",
+        )
     return parser
+
+
+def _report(asked: argparse.Namespace) -> Iterator[str]:
+    from .errors import UsageError
+    from .export import check, export
+    from .history import series
+    from .reports.results import Results
+    from .reports.terminal import render
+    from .stored import read
+
+    for target in asked.export:
+        check(target)
+    *others, run = [read(_file(name, asked.storage)) for name in asked.run]
+    stored = sorted(asked.storage.rglob("*.json")) if asked.storage.is_dir() else []
+    history, _ = series(stored, run.points.__contains__) if asked.export else ([], [])
+    results = Results.of(
+        run.entries(),
+        name=run.name,
+        when=run.when,
+        commit=run.commit,
+        history=history,
+        others=[
+            Results.of(other.entries(), name=other.name, when=other.when, commit=other.commit)
+            for other in others
+        ],
+    )
+    if not results.entries:
+        raise UsageError(f"{run.path} holds no point of pytest-parallelism")
+    for target in asked.export:
+        for path in export(results, target):
+            yield f"wrote {path}"
+    if not asked.export:
+        width = shutil.get_terminal_size().columns
+        yield from (line.text for line in render(results.entries, width=width, saved=True))
+
+
+def _file(name: str, storage: Path) -> Path:
+    """The file of that name, or the newest stored run whose number or name it is."""
+    from .errors import UsageError
+
+    if Path(name).is_file():
+        return Path(name)
+    stored = sorted(path for path in storage.rglob("*.json") if name in (path.stem, path.stem.split("_")[0]))
+    if not stored:
+        raise UsageError(f"{name} is no file, and no number or name of a run stored in {storage}")
+    return stored[-1]
 
 
 def _history(asked: argparse.Namespace) -> Iterator[str]:

@@ -1,9 +1,11 @@
-"""Reports as files: the suffix says which."""
+"""Reports as files: the suffix says which, a folder receives all."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,29 +18,31 @@ __all__ = ["SUFFIXES", "check", "export"]
 EXTRA = "report"
 """The extra of pyproject.toml that brings what some formats need."""
 
+_LONGEST_NAME = 100
+"""Characters of a file's name that is made of a suite's."""
+
 Render = Callable[[Results], "str | bytes"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Format:
-    """One kind of file: the function that makes it, as ``module:name`` below `reports`, and what it needs."""
+    """One kind of file. ``render``: what makes it, as ``module:name`` below `reports`; ``needs``: what that
+    imports."""
 
     render: str
     needs: Sequence[str] = ()
 
-    def missing(self) -> list[str]:
-        return [name for name in self.needs if importlib.util.find_spec(name) is None]
-
-    def __call__(self, results: Results) -> str | bytes:
+    def __call__(self, results: Results) -> bytes:
         module, _, name = self.render.partition(":")
         function: Render = getattr(import_module(f".reports.{module}", __package__), name)
-        return function(results)
+        made = function(results)
+        return made.encode("utf-8", "backslashreplace") if isinstance(made, str) else made
 
 
 _FORMATS = {
     ".html": _Format(render="html:render", needs=("jinja2",)),
+    ".summary.csv": _Format(render="csv:summary"),  # before the suffix that it ends with
     ".csv": _Format(render="csv:rounds"),
-    ".summary.csv": _Format(render="csv:summary"),
     ".md": _Format(render="markdown:render"),
     ".json": _Format(render="chart_json:render"),
     ".yaml": _Format(render="yaml:render", needs=("yaml",)),
@@ -48,5 +52,89 @@ _FORMATS = {
 }
 SUFFIXES = tuple(suffix for suffix in _FORMATS if suffix != ".yml")
 
-_FOLDER = ("report.html", "rounds.csv", "results.summary.csv", "report.md", "results.json", "parallelism.yaml")
-"""What a folder receives, beside plots/."""
+_FOLDER = (
+    "report.html",
+    "rounds.csv",
+    "results.summary.csv",
+    "report.md",
+    "results.json",
+    "parallelism.yaml",
+)
+"""What a folder receives, beside the plots of each suite."""
+_PLOTS = (".svg", ".png")
+
+
+def check(target: str) -> None:
+    """Raises `UsageError`, one sentence, where no report can be written there: asked before all measuring."""
+    path = Path(target)
+    formats = list(_FORMATS.values()) if _is_folder(target) else [_format(path)]
+    missing = {name for one in formats for name in one.needs if importlib.util.find_spec(name) is None}
+    if missing:
+        names = " and ".join(sorted(missing))
+        raise UsageError(
+            f"{target} needs {names}, which {'are' if len(missing) > 1 else 'is'} not installed: "
+            f"pip install 'pytest-parallelism[{EXTRA}]'"
+        )
+    blocking = next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), None)
+    if blocking is not None:
+        raise UsageError(f"{target} cannot be written: {blocking} is a file")
+    if path.is_dir() and not _is_folder(target):
+        raise UsageError(f"{target} cannot be written: it is a folder")
+
+
+def export(results: Results, target: str) -> list[Path]:
+    """Writes what ``target`` names, a file or a folder; the files written. Raises `UsageError` and OSError.
+
+    A file that is there already is replaced once its successor is whole.
+    """
+    check(target)
+    path = Path(target)
+    if not _is_folder(target):
+        return [_written(path, _format(path)(results))]
+    found = [_written(path / name, _format(Path(name))(results)) for name in _FOLDER]
+    for name, suite in _suites(results):
+        found += [_written(path / "plots" / (name + suffix), _FORMATS[suffix](suite)) for suffix in _PLOTS]
+    return found
+
+
+def _is_folder(target: str) -> bool:
+    path = Path(target)
+    return (
+        target.endswith(("/", os.sep)) or not path.suffix or (path.is_dir() and path.suffix not in _FORMATS)
+    )
+
+
+def _format(path: Path) -> _Format:
+    for suffix, found in _FORMATS.items():
+        if path.name.endswith(suffix):
+            return found
+    raise UsageError(
+        f"{path} names no report: its suffix must be one of {', '.join(SUFFIXES)}, "
+        f"or it a folder, which receives all of them, such as {path.stem or 'results'}/"
+    )
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        half.write_bytes(content)
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+    return path
+
+
+def _suites(results: Results) -> Iterator[tuple[str, Results]]:
+    """Each test file's own results, by a name that is one for the file system too."""
+    suites: dict[str, list[str]] = {}
+    for test in results.tests:
+        suites.setdefault(test.partition("::")[0], []).append(test)
+    taken: set[str] = set()
+    for suite, tests in suites.items():
+        plain = re.sub(r"[^\w.-]+", "_", suite.removesuffix(".py")).strip("._")[:_LONGEST_NAME] or "suite"
+        name = next(
+            n for n in (plain, *(f"{plain}_{i}" for i in range(2, len(suites) + 2))) if n not in taken
+        )
+        taken.add(name)
+        yield name, Results.of(entry for test in tests for entry in results.tests[test])

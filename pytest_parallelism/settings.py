@@ -102,6 +102,8 @@ class Settings:
     compare: str | None = None
     compare_fail: tuple[Limit, ...] = ()
     compare_anyway: bool = False
+    export: tuple[str, ...] = ()
+    """Files and folders that reports go to."""
 
     @classmethod
     def parse(cls, values: Mapping[str, tuple[str, Any]]) -> Settings:
@@ -331,6 +333,13 @@ def _scaling(raw: Any, where: str) -> str:
     return "strong"
 
 
+def _targets(raw: Any, where: str) -> tuple[str, ...]:
+    given = [raw] if isinstance(raw, str) else list(raw)
+    if not all(isinstance(name, str) and name.strip() for name in given):
+        raise UsageError(f"{where} must name a file or a folder, not {raw!r}")
+    return tuple(given)
+
+
 _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "report": _flag,
     "strategies": _names,
@@ -344,6 +353,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "compare": _reference,
     "compare_fail": _limits,
     "compare_anyway": _flag,
+    "export": _targets,
 }
 _MARKER_PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "workers": _workers,

@@ -20,7 +20,17 @@ from .inference import ALPHA, ratio_interval
 from .measurement import Interval, Pair, Round, Span, Trace
 from .replay import Costs, Schedule, cpu_seconds, dispatch_costs, inside, locked_share, makespan
 
-__all__ = ["CPU_RATIO", "GIL", "LEAST_KEPT", "LOCKED", "MODEL_SD", "Uncontended", "cpu_ratio", "estimate"]
+__all__ = [
+    "CPU_RATIO",
+    "FEWEST",
+    "GIL",
+    "LEAST_KEPT",
+    "LOCKED",
+    "MODEL_SD",
+    "Uncontended",
+    "cpu_ratio",
+    "estimate",
+]
 
 CPU_RATIO = (0.92, 1.08)
 """A pair counts where its tasks cost the same CPU time in both arms, within these: beyond, the host or the
@@ -44,9 +54,12 @@ of what subprocesses, native threads and other pools wait for, nothing is known.
 SAMPLES = 60
 """Samples that a share of the GIL is from, at least where the workload computes (`rounds`)."""
 
-MODEL_SD = 0.05
-"""SD of the log of the estimate about the truth that its own pairs do not show. Of 300 runs without a loss
-beside four foreign processes 13 failed with .02, and 5 with this (benchmarks/results/verdicts.txt)."""
+FEWEST = 5
+"""Pairs that an estimate needs: of 300 runs without a loss beside four foreign processes, two would have
+failed, by estimates from 2 and from 4 pairs (benchmarks/results/verdicts.txt)."""
+
+MODEL_SD = 0.02
+"""SD of the log of the estimate about the truth that its own pairs do not show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +82,11 @@ def estimate(pairs: Sequence[Pair], *, workers: int, cores: int, alpha: float = 
     if not traced:
         return Uncontended(reason="when its tasks ran is not known")
     kept = [pair for pair in traced if CPU_RATIO[0] <= cpu_ratio(pair) <= CPU_RATIO[1]]
-    if len(kept) < max(2, LEAST_KEPT * len(traced)):
+    if len(kept) < LEAST_KEPT * len(traced):
         other = f"{len(traced) - len(kept)} of {len(traced)} pairs"
         return Uncontended(reason=f"in {other} its tasks cost other CPU time than alone", pairs=len(kept))
+    if len(kept) < FEWEST:
+        return Uncontended(reason=f"only {len(kept)} pairs tell when its tasks ran", pairs=len(kept))
     held = _gil_share(kept)
     locked = {id(pair): _locked(pair, 1.0 if held is None else held) for pair in kept}
     share = median(share for share, _ in locked.values())

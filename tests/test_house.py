@@ -56,11 +56,16 @@ ARROWS = {
     "regression": "errors measurement settings inference scaling gate record",
     "stored": "errors measurement record",
     "history": "errors measurement record stored",
-    "cli": "errors history reports",
+    "export": "errors reports",
+    "cli": "errors stored history reports export",
     "reports": "errors measurement contention inference scaling gate record history regression",
     "conformance": "errors alarm envelope strategy registry",
     "maps": "errors envelope strategy registry resources",
-    "__init__": "errors measurement strategy conformance maps",
+    "measuring": (
+        "errors measurement envelope settings strategy resources registry workload rounds scaling gate "
+        "record reports export maps"
+    ),
+    "__init__": "errors measurement strategy conformance maps measuring",
 }
 EVERYTHING = "plugin"
 
@@ -76,6 +81,9 @@ INSIDE_FUNCTIONS = {
     "threadpoolctl": "resources quiet envelope",
     "pytest_benchmark": "plugin",
     "tqdm": "maps",
+    "jinja2": "reports",
+    "matplotlib": "reports",
+    "yaml": "reports",
 }
 ENGINES = "strategies"  # these may import anything inside functions
 

@@ -60,7 +60,7 @@ _GUARD = (
     'put the calls of the script under `if __name__ == "__main__":`, '
     "because processes that are started from another thread than the main one import it again"
 )
-_REFUSAL = f"parallel_map was called by a script that a new process imports again: {_GUARD}"
+_REFUSAL = f"this was called by a script that a new process imports again: {_GUARD}"
 _refused = False
 
 

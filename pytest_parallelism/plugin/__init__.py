@@ -135,6 +135,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if STATE in session.config.stash:
         state(session.config).finish(session)
+        if not hasattr(session.config, "workerinput"):  # xdist's controller has the points
+            state(session.config).export(session)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -171,9 +173,12 @@ class _Reports:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
 
+    @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if hasattr(report, "parallelism"):
-            state(self.config).note(report)
+            from .live import say
+
+            say(self.config, state(self.config).note(report))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from ..regression import compare, differing
 from ..settings import Limit
 from ..stored import Run, failed, runs
 
-__all__ = ["CALM", "Baselines", "Quiets"]
+__all__ = ["CALM", "Baselines", "Quiets", "stored_paths"]
 
 CALM = 0.05
 """Share of the usable cores that others may use in a run whose CPU times count as quiet."""
@@ -136,6 +136,12 @@ def _readable(run: Run, fullname: str) -> Record | None:
         return None
 
 
+def stored_paths(config: pytest.Config) -> list[Path]:
+    """The files that pytest-benchmark has stored, oldest first; none where it stores no files."""
+    storage = _storage(config)
+    return _own(storage.query()) if hasattr(storage, "query") else []
+
+
 def _storage(config: pytest.Config) -> Any:
     """Where pytest-benchmark stores runs, None where it is switched off."""
     return getattr(getattr(config, "_benchmarksession", None), "storage", None)
@@ -165,9 +171,7 @@ class Quiets:
         if now.test in self._seen:
             return Quiet(cpu_seconds=self._seen[now.test], source="at a calm point of this session")
         if self.stored is None:
-            storage = _storage(self.config)
-            paths = _own(storage.query())[-MOST_RUNS:] if hasattr(storage, "query") else []
-            self.stored, _ = runs(paths)
+            self.stored, _ = runs(stored_paths(self.config)[-MOST_RUNS:])
         for run in self.stored:
             record = _readable(run, fullname)
             if record is not None and _calm(record) and differing(now, record) is None:

@@ -6,28 +6,54 @@ import math
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from ..measurement import Pair
+from ..record import Entry
+from ..reports import text
+from ..reports.findings import point_name
 
-__all__ = ["LiveLine"]
+__all__ = ["LiveLine", "Progress", "say"]
 
 _EVERY = 0.5
 """Seconds between two updates: fast enough to watch, too rare to cost the rounds anything."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a session is: points done of those selected, in so many seconds."""
+
+    done: int
+    points: int
+    seconds: float
+
+    def __str__(self) -> str:
+        """As the live line shows it."""
+        return f"point {min(self.done + 1, self.points)} of {self.points}"
+
+    def left(self, spent: float) -> str:
+        """What the rest will take if its points are like those done, of which this one has spent so many
+        seconds; empty before one is done."""
+        if not self.done:
+            return ""
+        seconds = max(1.0, self.seconds / self.done * (self.points - self.done) - spent)
+        return f"about {f'{seconds / 60:.0f} min' if seconds >= 90 else f'{seconds:.0f} s'} left"
+
+
 class LiveLine:
     """A line below pytest's own, written between rounds and erased at the end."""
 
-    def __init__(self, config: pytest.Config, point: str) -> None:
+    def __init__(self, config: pytest.Config, point: str, progress: Progress) -> None:
         self._point = point
+        self._progress = progress
         self._config = config
         self._reporter: Any = config.pluginmanager.getplugin("terminalreporter")
         self._capture: Any = config.pluginmanager.getplugin("capturemanager")
         self._column: int | None = None
-        self._last = time.monotonic()
+        self._begun = self._last = time.monotonic()
 
     def __enter__(self) -> LiveLine:  # noqa: PYI034 - Self is not in typing before Python 3.11
         return self
@@ -48,13 +74,14 @@ class LiveLine:
             self._write("\n")
         speedup = math.exp(statistics.median(pair.log_ratio for pair in pairs))
         count = f"{len(pairs)} pair" + "s" * (len(pairs) > 1)
-        text = f"{self._point}: {count}, speedup {speedup:.2f} so far"
-        self._write("\r\x1b[K" + text[: self._reporter._tw.fullwidth - 1])
+        parts = [str(self._progress), f"{self._point}: {count}, speedup {text.speedup(speedup)} so far"]
+        line = ", ".join([*parts, *filter(None, [self._progress.left(now - self._begun)])])
+        self._write("\r\x1b[K" + text.shorten(text.clean(line), self._reporter._tw.fullwidth - 1))
 
     def _wanted(self) -> bool:
         """Not in logs, not under -q, and not under -s, where the user's own output has the screen."""
         return (
-            self._reporter is not None
+            _pytests_own(self._reporter)
             and getattr(self._reporter, "isatty", False)
             and self._config.getoption("capture") != "no"
             and self._config.getoption("verbose") >= 0
@@ -68,3 +95,21 @@ class LiveLine:
         with self._capture.global_and_fixture_disabled():
             self._reporter._tw._file.write(text)
             self._reporter._tw._file.flush()
+
+
+def say(config: pytest.Config, entry: Entry) -> None:
+    """Under -v, a line of what was measured, below pytest's own of that test."""
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    if entry.record is None or not _pytests_own(reporter) or config.getoption("verbose") < 1:
+        return
+    record = entry.record
+    speedup = f"speedup {text.speedup(record.speedup.estimate)} {text.half_width(record.speedup)}"
+    verdicts = "".join(f", {verdict.outcome.value}" for verdict in record.verdicts)
+    reporter.ensure_newline()
+    point = point_name(entry.strategy, entry.workers_requested)
+    reporter.write_line(f"  {point}: {text.counted(record.pairs, 'pair')}, {speedup}{verdicts}")
+
+
+def _pytests_own(reporter: Any) -> bool:
+    """Whether pytest itself writes the terminal: pytest-sugar and its like draw on it in their own way."""
+    return type(reporter).__module__ == "_pytest.terminal"

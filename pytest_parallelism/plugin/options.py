@@ -33,8 +33,10 @@ _OPTIONS = (
         "METRIC:PCT,…",
     ),
     ("compare_anyway", "compare also with runs of another machine, Python or library version", None),
+    ("export", "write a report (repeatable): .html .csv .md .yaml .json .svg .png, or a folder/", "FILE"),
     ("check", "run each strategy once for correctness, without timing", None),
 )
+_REPEATED = ("export",)
 
 
 def add(parser: pytest.Parser) -> None:
@@ -46,6 +48,9 @@ def add(parser: pytest.Parser) -> None:
         if metavar is None:
             group.addoption(flag, action="store_true", default=None, dest=dest, help=text)
             parser.addini(dest, text, type="bool", default=None)
+        elif name in _REPEATED:
+            group.addoption(flag, action="append", default=None, dest=dest, metavar=metavar, help=text)
+            parser.addini(dest, text, type="linelist", default=None)
         else:
             group.addoption(flag, default=None, dest=dest, metavar=metavar, help=text)
             parser.addini(dest, text, default=None)
@@ -74,4 +79,4 @@ def _said(config: pytest.Config, name: str) -> tuple[str, Any] | None:
         value = config.getini(dest)
     except (ValueError, TypeError, pytest.UsageError) as error:  # pytest's own, which may not name the key
         raise pytest.UsageError(f"ini value {dest}: {error}") from None
-    return None if value in (None, "") else (f"ini value {dest}", value)
+    return None if value in (None, "", []) else (f"ini value {dest}", value)

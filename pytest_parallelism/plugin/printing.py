@@ -32,6 +32,8 @@ def print_report(reporter: Any, state: State) -> None:
         reporter.write_line(f"parallelism: {sentence}")
     for verdict in state.unclaimed:
         reporter.write_line(verdict.sentence, red=True)
+    for sentence in state.unwritten:
+        reporter.write_line(f"parallelism: {sentence}", red=True)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for path, number, sentence in chain.from_iterable(state.missed.values()):
             file = _data(path).replace(":", "%3A").replace(",", "%2C")

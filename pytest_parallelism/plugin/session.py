@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..errors import ParallelismWarning, UsageError
+from ..export import check
 from ..gate import Gate, Quiet, judge_any
 from ..measurement import Outcome, Verdict
 from ..record import Entry, Record
@@ -17,8 +20,9 @@ from ..resources import Cores, disturbing, environment, usable_cores
 from ..settings import Settings, WorkerCount
 from ..strategy import Strategy
 from . import benchmark as host
-from . import options
+from . import exporting, options
 from .compare import CALM, Baselines, Quiets
+from .live import Progress
 
 if TYPE_CHECKING:
     from .collect import Point
@@ -82,10 +86,16 @@ class State:
     entries: dict[str, Entry] = field(default_factory=dict)
     """By node id; a repeated test replaces its entry."""
     families: dict[tuple[str, str, int], _Family] = field(default_factory=dict)
+    selected: int = 0
+    """Points of the session."""
+    begun: float = 0.0
+    """When the first test did (time.monotonic)."""
     baselines: Baselines | None = None
     quiets: Quiets | None = None
     missed: dict[str, list[tuple[str, int, str]]] = field(default_factory=dict)
     """By node id: file, line (from 1) and sentence of each missed gate, for annotations."""
+    unwritten: list[str] = field(default_factory=list)
+    """A sentence for each report that could not be written."""
     unclaimed: list[Verdict] = field(default_factory=list)
     """Missed gates of families that no test could fail for."""
 
@@ -98,6 +108,8 @@ class State:
             known = load([strategy for found in extra for strategy in _listed(found)])
             if settings.strategies:
                 expand(settings.strategies, known)
+            for target in settings.export:
+                check(target)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
         return cls(config=config, settings=settings, known=known, cores=usable_cores())
@@ -238,7 +250,9 @@ class State:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def expect(self, items: Sequence[pytest.Item]) -> None:
-        """Note the families of the selected points, before any runs."""
+        """Note the selected points and their families, before any runs."""
+        self.selected = sum(self.point_of(item) is not None for item in items)
+        self.begun = time.monotonic()
         for item in items:
             point = self.point_of(item)
             for gate in point.gates if point else ():
@@ -294,10 +308,24 @@ class State:
             record=made,
         )
 
-    def note(self, report: pytest.TestReport) -> None:
+    def note(self, report: pytest.TestReport) -> Entry:
         """Take the entry from a report."""
         entry = Entry.from_json(vars(report)[CARRIED])
         self.entries[entry.nodeid] = entry
+        return entry
+
+    def export(self, session: pytest.Session) -> None:
+        """Write the reports that go to files; without one that is asked for the session has failed."""
+        if self.settings.export:
+            self.unwritten = exporting.write(self)
+            if self.unwritten and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if exporting.STEP_SUMMARY in os.environ:
+            self.unwritten += exporting.summarize(self)
+
+    def progress(self) -> Progress:
+        """How far the session is."""
+        return Progress(done=len(self.entries), points=self.selected, seconds=time.monotonic() - self.begun)
 
 
 def _listed(found: Any) -> list[Strategy]:

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from ..history import Series
 from ..record import Entry, Record
 from . import text
+
+if TYPE_CHECKING:  # it would import numpy
+    from ..history import Series
 
 __all__ = ["Results"]
 

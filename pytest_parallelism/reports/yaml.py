@@ -1,0 +1,88 @@
+"""The recommended configuration, by the rule of the terminal report, for programs that start pools."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from ..measurement import Kind
+from ..record import Record
+from . import text
+from .conditions import conditions
+from .findings import recommended
+from .results import Results
+
+__all__ = ["render"]
+
+BASELINE = "sequential"
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What a test should run on; ``speedup`` is 1 where nothing gains."""
+
+    strategy: str
+    workers: int
+    kind: Kind
+    speedup: float = 1.0
+
+
+def render(results: Results) -> str:
+    """``parallelization`` with ``default_executor``, ``max_workers`` and ``backends``; needs PyYAML.
+
+    Tests without advice (only the baseline measured, a tracer ran, a single pair) have no part in it.
+    """
+    import yaml
+
+    choices = dict(_choices(results))
+    data = {"parallelization": _configuration(choices)}
+    # What could mislead a reader (a mark of direction, a control character) is written as an escape.
+    harmless = all(text.clean(word) == word for test, c in choices.items() for word in (test, c.strategy))
+    dumped: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=harmless, width=math.inf)
+    return "".join(f"# {line}\n" for line in _comment(results)) + dumped
+
+
+def _choices(results: Results) -> Iterator[tuple[str, _Choice]]:
+    for test, group in results.tests.items():
+        records = [entry.record for entry in group if entry.record is not None]
+        chosen = recommended(records)
+        if chosen is not None:
+            yield test, _Choice(chosen.strategy, chosen.workers, chosen.kind, chosen.speedup.estimate)
+        elif _advised(records):
+            kind = Counter(record.kind for record in records).most_common(1)[0][0]
+            yield test, _Choice(BASELINE, 1, kind)
+
+
+def _advised(records: Iterable[Record]) -> bool:
+    """Whether there was anything for `recommended` to choose from."""
+    return any(r.strategy != BASELINE and not r.tracing and r.speedup.confidence for r in records)
+
+
+def _configuration(choices: dict[str, _Choice]) -> dict[str, Any]:
+    def most(*kinds: Kind) -> int | None:
+        return max((choice.workers for choice in choices.values() if choice.kind in kinds), default=None)
+
+    return {
+        "default_executor": _default(list(choices.values())),
+        # Of work that does both, the part that needs cores is what too many workers would slow down.
+        "max_workers": {"io_bound": most(Kind.IO), "cpu_bound": most(Kind.CPU, Kind.MIXED)},
+        "backends": {test: choice.strategy for test, choice in choices.items()},
+    }
+
+
+def _default(choices: Sequence[_Choice]) -> str:
+    """The strategy for most of the tests that gain; of several, that of the larger median speedup."""
+    speedups: dict[str, list[float]] = {}
+    for choice in choices:
+        if choice.strategy != BASELINE:
+            speedups.setdefault(choice.strategy, []).append(choice.speedup)
+    return max(speedups, key=lambda name: (len(speedups[name]), median(speedups[name])), default=BASELINE)
+
+
+def _comment(results: Results) -> Iterator[str]:
+    yield "Recommended by pytest-parallelism from measurements. They hold for this machine:"
+    yield from map(text.clean, conditions(results.records))
