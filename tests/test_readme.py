@@ -172,7 +172,7 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
 
 
 def test_the_readme_links_every_page_of_the_docs_once() -> None:
-    links = re.findall(r"\]\((docs/[^)#]+)", (ROOT / "README.md").read_text("utf-8"))
+    links = re.findall(r"\]\((docs/[^)#]+\.md)", (ROOT / "README.md").read_text("utf-8"))
     assert sorted(links) == sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))
 
 

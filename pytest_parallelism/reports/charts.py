@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..history import Series as History
-from ..measurement import Interval, Kind
+from ..measurement import Interval
 from ..record import Entry, Record
 from . import text
 from .axes import Axis, linear_axis, log_axis, workers_axis
-from .findings import BASELINE, best, recommended
+from .findings import BASELINE, best, crowded, recommended
 
 __all__ = [
     "Axis",
@@ -93,11 +92,11 @@ def speedup(entries: Sequence[Entry]) -> Chart | None:
     if not found:
         return None
     records = _records(entries)
-    crowded = _crowded(records)
+    above = crowded(records)
     x = workers_axis({int(count) for count in _across(found)})
-    shade = _shade(crowded, found, x)
+    shade = _shade(above, found, x)
     # The ideal is shown as far as the cores reach: beyond them it would only squeeze the points.
-    ideal = min(x.high, crowded or x.high)
+    ideal = min(x.high, above or x.high)
     y = log_axis("speedup", *_heights(found), 1.0, ideal)
     top = min(x.high, y.high)
     return Chart(
@@ -117,9 +116,9 @@ def efficiency(entries: Sequence[Entry]) -> Chart | None:
     if not found:
         return None
     records = _records(entries)
-    crowded = _crowded(records)
+    above = crowded(records)
     x = workers_axis({int(count) for count in _across(found)})
-    shade = _shade(crowded, found, x)
+    shade = _shade(above, found, x)
     heights, ends = _heights(found)
     y = linear_axis("efficiency", max(1.0, *heights, min(max(ends), 2 * max(heights))), text.percent)
     return Chart(
@@ -238,12 +237,6 @@ def _peak(record: Record) -> float | None:
     return record.memory.peak_bytes or None
 
 
-def _crowded(records: Sequence[Record]) -> int | None:
-    """The worker count above which workers share cores, None where the work does not need cores."""
-    kind = Counter(r.kind for r in records).most_common(1)[0][0]
-    return None if kind is Kind.IO else max(r.usable_cores for r in records)
-
-
 def _across(series: Iterable[Series]) -> list[float]:
     return [point.x for one in series for point in one.points]
 
@@ -259,12 +252,12 @@ def _baseline(x: Axis) -> tuple[Line, ...]:
     return (Line(label=BASELINE, start=(x.low, 1.0), end=(x.high, 1.0)),)
 
 
-def _shade(crowded: int | None, series: Sequence[Series], x: Axis) -> Shade | None:
-    if crowded is None or max(_across(series)) <= crowded:
+def _shade(above: int | None, series: Sequence[Series], x: Axis) -> Shade | None:
+    if above is None or max(_across(series)) <= above:
         return None
-    label = f"more than {text.counted(crowded, 'usable core')}"
+    label = f"more than {text.counted(above, 'usable core')}"
     # Counts are whole: half a worker more than the cores lies between those that fit and those that do not.
-    return Shade(label=label, low=max(x.low, crowded + 0.5), high=x.high)
+    return Shade(label=label, low=max(x.low, above + 0.5), high=x.high)
 
 
 def _shaded(shade: Shade | None) -> str:

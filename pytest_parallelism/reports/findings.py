@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
 
 from ..contention import CONTENDED, foreign
 from ..measurement import Kind
 from ..record import Record
 from . import text
 
-__all__ = ["advice", "best", "contention", "cost", "point_name", "recommended"]
+__all__ = [
+    "BASELINE",
+    "advice",
+    "best",
+    "contenders",
+    "contention",
+    "cost",
+    "crowded",
+    "described",
+    "kind",
+    "notes_of",
+    "point_name",
+    "recommended",
+]
 
 BASELINE = "sequential"
 
@@ -20,6 +35,39 @@ NEAR = 0.95
 def point_name(strategy: str, workers: int | str) -> str:
     """``threads-w2``, as in test ids; the baseline has one point only."""
     return strategy if strategy == BASELINE else f"{strategy}-w{workers}"
+
+
+def kind(records: Iterable[Record]) -> Kind:
+    """Of the work, as most of its points found it; there is at least one."""
+    return Counter(r.kind for r in records).most_common(1)[0][0]
+
+
+def crowded(records: Sequence[Record]) -> int | None:
+    """The worker count above which workers share cores, None where the work does not need cores."""
+    return None if kind(records) is Kind.IO else max(r.usable_cores for r in records)
+
+
+def described(records: Sequence[Record]) -> str:
+    """The work in words: ``64 items, 14.2 MB, cpu-bound; sequential 412 ms``."""
+    items = next((r.items for r in records if r.items is not None), None)
+    size = next((r.size_bytes for r in records if r.size_bytes is not None), None)
+    facts = [] if items is None else [text.counted(items, "item")]
+    facts += [] if size is None else [text.size(size)]
+    found = kind(records)
+    facts.append("mixed cpu and io" if found is Kind.MIXED else f"{found.value}-bound")
+    return f"{', '.join(facts)}; sequential {text.seconds(median(r.sequential_median for r in records))}"
+
+
+def notes_of(record: Record) -> Iterator[str]:
+    """What to know of a point besides its figures, in sentences."""
+    yield from record.notes
+    info = record.strategy_info
+    if "chosen" in info:
+        yield f"chose {info['chosen']} workers one after another, the last for {info.get('why')}"
+    if record.result == "unchecked" and not any("checked" in note for note in record.notes):
+        yield "the parallel result was not checked; use equal="
+    if record.tracing:
+        yield f"traced by {record.tracing}, whose own cost is in the figures"
 
 
 def contention(record: Record) -> float | None:
@@ -40,7 +88,7 @@ def contention(record: Record) -> float | None:
 
 def best(records: Iterable[Record]) -> Record | None:
     """The largest speedup whose interval lies above 1; None where nothing gains."""
-    gaining = (r for r in _contenders(records) if r.speedup.low > 1)
+    gaining = (r for r in contenders(records) if r.speedup.low > 1)
     return max(gaining, key=lambda r: r.speedup.estimate, default=None)
 
 
@@ -51,7 +99,7 @@ def recommended(records: Sequence[Record]) -> Record | None:
         return None
     near = (
         r
-        for r in _contenders(records)
+        for r in contenders(records)
         if r.strategy == top.strategy
         and r.speedup.low > 1
         and r.speedup.estimate >= NEAR * top.speedup.estimate
@@ -61,13 +109,13 @@ def recommended(records: Sequence[Record]) -> Record | None:
 
 def advice(records: Sequence[Record]) -> str:
     """What to use and why, as one paragraph; empty where nothing but the baseline was measured."""
-    contenders = _contenders(records)
-    if not contenders:
+    found = contenders(records)
+    if not found:
         return _no_advice(records)
     chosen, top = recommended(records), best(records)
     if chosen is None or top is None:
-        return " ".join([_no_gain(contenders), *_gil(contenders)])
-    return " ".join([_use(chosen, top, contenders), *_cold(chosen), *_gil(contenders)])
+        return " ".join([_no_gain(found), *_gil(found)])
+    return " ".join([_use(chosen, top, found), *_cold(chosen), *_gil(found)])
 
 
 def cost(record: Record) -> str:
@@ -83,7 +131,7 @@ def cost(record: Record) -> str:
     return "; ".join(found)
 
 
-def _contenders(records: Iterable[Record]) -> list[Record]:
+def contenders(records: Iterable[Record]) -> list[Record]:
     """What can be advised: not the baseline, not what a tracer slowed, not what one pair alone says."""
     return [r for r in records if r.strategy != BASELINE and not r.tracing and r.speedup.confidence]
 

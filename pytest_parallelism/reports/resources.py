@@ -12,7 +12,7 @@ from .findings import point_name
 
 RowStyle = Literal["", "dim"]
 
-__all__ = ["LEGEND", "resources"]
+__all__ = ["COLUMNS", "LEGEND", "resources"]
 
 LEGEND = (
     "resources: of a parallel round, parent and workers together. cpu = user + system; cores: kept busy; "

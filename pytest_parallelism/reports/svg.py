@@ -56,7 +56,7 @@ def _properties(colours: Mapping[str, str]) -> str:
 STYLE = "\n".join(
     [
         _properties(LIGHT),
-        f"@media (prefers-color-scheme: dark){{{_properties(DARK)}}}",
+        f"@media screen and (prefers-color-scheme: dark){{{_properties(DARK)}}}",
         *(f".pp-{tone}{{color:var(--pp-{tone})}}" for tone in LIGHT),
     ]
 )

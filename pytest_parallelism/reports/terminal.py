@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Literal
 
 from ..contention import CONTENDED
@@ -15,7 +14,17 @@ from ..measurement import Outcome, Verdict
 from ..record import Entry, Record, Status
 from . import text
 from .conditions import conditions
-from .findings import advice, best, contention, cost, point_name, recommended
+from .findings import (
+    advice,
+    best,
+    contention,
+    cost,
+    crowded,
+    described,
+    notes_of,
+    point_name,
+    recommended,
+)
 from .resources import LEGEND, resources
 from .results import Results
 from .table import table
@@ -84,7 +93,7 @@ def _group(title: str, group: Sequence[Entry], width: int, *, verbose: bool) -> 
         top = best(records)
         lines += [
             Line(text.shorten(row, width), style)
-            for row, style in table(group, top, width, crowded=_crowded(records))
+            for row, style in table(group, top, width, crowded=crowded(records))
         ]
         lines += _sentence(advice(records), width, indent="  ", style="" if top is None else "good")
     if records and verbose:
@@ -94,20 +103,10 @@ def _group(title: str, group: Sequence[Entry], width: int, *, verbose: bool) -> 
     return lines + _tagged([*_costs(records), *_verdicts(group), *ended, *_notes(group), *untried], width)
 
 
-def _crowded(records: Sequence[Record]) -> int | None:
-    """The worker count above which workers share cores, None where the work does not need cores."""
-    cores = max(r.usable_cores for r in records)
-    return None if _kind(records) == "io" else cores
-
-
-def _kind(records: Sequence[Record]) -> str:
-    return Counter(r.kind.value for r in records).most_common(1)[0][0]
-
-
 def _heading(title: str, records: Sequence[Record], width: int) -> list[Line]:
     if not records:
         return [Line(text.shorten(title, width), "title")]
-    facts, legend = _facts(records), _legend(records)
+    facts, legend = described(records), _legend(records)
     whole = f"{title}   {facts}"
     if text.cells(whole) + 5 + text.cells(legend) <= width:
         return [Line(f"{whole}     {legend}", "title")]
@@ -119,15 +118,6 @@ def _heading(title: str, records: Sequence[Record], width: int) -> list[Line]:
             *_sentence(facts, width, indent="  ", style="title"),
         ]
     return [*first, *_sentence(legend, width, indent="  ", style="dim")]
-
-
-def _facts(records: Sequence[Record]) -> str:
-    items = next((r.items for r in records if r.items is not None), None)
-    size = next((r.size_bytes for r in records if r.size_bytes is not None), None)
-    facts = [] if items is None else [text.counted(items, "item")]
-    facts += [] if size is None else [text.size(size)]
-    facts.append(f"{_kind(records)}-bound" if _kind(records) != "mixed" else "mixed cpu and io")
-    return f"{', '.join(facts)}; sequential {text.seconds(median(r.sequential_median for r in records))}"
 
 
 def _legend(records: Sequence[Record]) -> str:
@@ -253,7 +243,7 @@ def _notes(group: Sequence[Entry]) -> list[_Tagged]:
     for entry in group:
         if entry.record is None:
             continue
-        for note in _notes_of(entry.record):
+        for note in notes_of(entry.record):
             # Notes that differ only in their figures say one thing.
             found.setdefault(re.sub(r"\d+(\.\d+)?", "#", note), []).append((entry, note))
         waited = contention(entry.record)
@@ -268,17 +258,6 @@ def _notes(group: Sequence[Entry]) -> list[_Tagged]:
     if busy:
         notes.append(_Tagged("note", f"contended, part of the time waiting for a core: {', '.join(busy)}"))
     return notes
-
-
-def _notes_of(record: Record) -> Iterable[str]:
-    yield from record.notes
-    info = record.strategy_info
-    if "chosen" in info:
-        yield f"chose {info['chosen']} workers one after another, the last for {info.get('why')}"
-    if record.result == "unchecked" and not any("checked" in note for note in record.notes):
-        yield "the parallel result was not checked; use equal="
-    if record.tracing:
-        yield f"traced by {record.tracing}, whose own cost is in the figures"
 
 
 def _without_figures(group: Sequence[Entry], *statuses: Status) -> list[_Tagged]:

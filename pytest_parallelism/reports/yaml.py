@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from ..measurement import Kind
-from ..record import Record
 from . import text
 from .conditions import conditions
-from .findings import recommended
+from .findings import BASELINE, contenders, kind, recommended
 from .results import Results
 
 __all__ = ["render"]
-
-BASELINE = "sequential"
 
 
 @dataclass(frozen=True)
@@ -52,14 +48,8 @@ def _choices(results: Results) -> Iterator[tuple[str, _Choice]]:
         chosen = recommended(records)
         if chosen is not None:
             yield test, _Choice(chosen.strategy, chosen.workers, chosen.kind, chosen.speedup.estimate)
-        elif _advised(records):
-            kind = Counter(record.kind for record in records).most_common(1)[0][0]
-            yield test, _Choice(BASELINE, 1, kind)
-
-
-def _advised(records: Iterable[Record]) -> bool:
-    """Whether there was anything for `recommended` to choose from."""
-    return any(r.strategy != BASELINE and not r.tracing and r.speedup.confidence for r in records)
+        elif contenders(records):
+            yield test, _Choice(BASELINE, 1, kind(records))
 
 
 def _configuration(choices: dict[str, _Choice]) -> dict[str, Any]:

@@ -238,7 +238,7 @@ def luminance(colour: str) -> float:
 
 
 def test_the_style_gives_each_class_a_property_with_a_light_and_a_dark_value() -> None:
-    light, dark = svg.STYLE.split("@media (prefers-color-scheme: dark)")
+    light, dark = svg.STYLE.split("@media screen and (prefers-color-scheme: dark)")
     for tone in svg.LIGHT:
         assert f"--pp-{tone}:{svg.LIGHT[tone]};" in light
         assert f"--pp-{tone}:{svg.DARK[tone]};" in dark

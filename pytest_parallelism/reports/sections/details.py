@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from statistics import median
 
-from ...measurement import Kind, Outcome, Verdict
+from ...measurement import Outcome, Verdict
 from ...record import Entry, Record
 from .. import charts, svg, text
 from ..conditions import conditions as sentences
-from ..findings import BASELINE, advice, best, contention, cost
+from ..findings import BASELINE, advice, best, contention, cost, described, notes_of
 from ..resources import COLUMNS, LEGEND
 from .shapes import Cell, Content, Group, Row, Table, interval, known, merged, name_of, outcomes
 from .shapes import signed_seconds as signed
@@ -61,7 +60,7 @@ def points(group: Group) -> Content:
             caption=f"Points of {text.shorten(group.title, 80)}",
             heads=heads,
             rows=rows,
-            note=_work(group.records),
+            note=described(group.records),
         ),
     }
 
@@ -73,7 +72,7 @@ def verdicts(group: Group) -> Content:
         outcome.value: _listed((entry, v.sentence) for entry, v in told if v.outcome is outcome)
         for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_JUDGED, Outcome.PASSED)
     }
-    notes = _listed((entry, n) for entry in group.entries if entry.record for n in entry.record.notes)
+    notes = _listed((entry, n) for entry in group.entries if entry.record for n in notes_of(entry.record))
     found = {outcome: sentences for outcome, sentences in listed.items() if sentences}
     return {"verdicts": found, "notes": notes} if found or notes else None
 
@@ -178,18 +177,6 @@ def _method(r: Record) -> list[Cell]:
         Cell(r.strategy_version),
         Cell(", ".join(filter(None, [tracing, info]))),
     ]
-
-
-def _work(records: Sequence[Record]) -> str:
-    items = next((r.items for r in records if r.items is not None), None)
-    size = next((r.size_bytes for r in records if r.size_bytes is not None), None)
-    facts = [] if items is None else [text.counted(items, "item")]
-    facts += [] if size is None else [text.size(size)]
-    facts += dict.fromkeys(
-        f"{r.kind.value}-bound" if r.kind is not Kind.MIXED else "mixed cpu and io" for r in records
-    )
-    facts.append(f"sequential {text.seconds(median(r.sequential_median for r in records))}")
-    return ", ".join(facts)
 
 
 def _listed(found: Iterable[tuple[Entry, str]]) -> list[tuple[str, str]]:
