@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -70,6 +71,31 @@ def known_options() -> set[str]:
     return set(re.findall(r"--[a-z][a-z-]+", said.stdout))
 
 
+def run_program(*arguments: str) -> str:
+    """What ``pytest-parallelism`` says."""
+    call = f"from pytest_parallelism.cli import main; main({list(arguments)!r})"
+    done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+SCRIPTS = [block for block in blocks("python") if "__main__" in block.text]
+
+
+@pytest.mark.parametrize("block", SCRIPTS, ids=lambda block: block.page)
+def test_every_script_runs(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(block.text, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
 @pytest.mark.parametrize("page", sorted({block.page for block in blocks("python")}))
 def test_every_python_block_is_a_test_that_passes(tmp_path: Path, page: str) -> None:
     for number, block in enumerate(b for b in blocks("python") if b.page == page):
@@ -94,7 +120,10 @@ def test_every_command_names_programs_options_and_folders_that_exist(
         program, *arguments = command.split()
         assert program in PROGRAMS
         if program == "pytest-parallelism":
-            assert arguments[0] == "history"
+            parser = run_program(arguments[0], "--help")
+            assert {a.partition("=")[0] for a in arguments if a.startswith("--")} <= set(
+                re.findall(r"--[a-z-]+", parser)
+            )
         if not program.endswith("pytest"):
             continue
         assert {a.partition("=")[0] for a in arguments if a.startswith("--")} <= known_options
