@@ -7,6 +7,10 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .stored import Run
 
 __all__ = ["main"]
 
@@ -26,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:  # head has seen enough
         sys.stderr.close()
+    except OSError as error:
+        sys.stderr.write(f"pytest-parallelism: {error.filename or 'a file'}: {error.strerror or error}\n")
+        return 2
     return 0
 
 
@@ -70,47 +77,62 @@ def _parser() -> argparse.ArgumentParser:
 def _report(asked: argparse.Namespace) -> Iterator[str]:
     from .errors import UsageError
     from .export import check, export
-    from .history import series
+    from .history import MOST_RUNS, series
     from .reports.results import Results
     from .reports.terminal import render
-    from .stored import read
 
     for target in asked.export:
         check(target)
-    *others, run = [read(_file(name, asked.storage)) for name in asked.run]
-    stored = sorted(asked.storage.rglob("*.json")) if asked.storage.is_dir() else []
-    history, _ = series(stored, run.points.__contains__) if asked.export else ([], [])
+    found = [_run(name, asked.storage) for name in asked.run]
+    if len(found) > 1 and not asked.export:
+        raise UsageError("several runs are shown in files: add --export report.html, or name one run")
+    names = _apart([run.path for run in found])
+    *others, run = found
+    if not run.points:
+        raise UsageError(f"{run.path} holds no point of pytest-parallelism")
+    stored = sorted(asked.storage.rglob("*.json")) if asked.export and asked.storage.is_dir() else []
+    history, unread = series(stored, run.points.__contains__, MOST_RUNS, until=run.when)
     results = Results.of(
         run.entries(),
-        name=run.name,
+        name=names[-1],
         when=run.when,
         commit=run.commit,
         history=history,
         others=[
-            Results.of(other.entries(), name=other.name, when=other.when, commit=other.commit)
-            for other in others
+            Results.of(other.entries(), name=name, when=other.when, commit=other.commit)
+            for other, name in zip(others, names, strict=False)
         ],
     )
-    if not results.entries:
-        raise UsageError(f"{run.path} holds no point of pytest-parallelism")
     for target in asked.export:
         for path in export(results, target):
             yield f"wrote {path}"
+    yield from (f"not in the history: {sentence}" for sentence in unread)
     if not asked.export:
         width = shutil.get_terminal_size().columns
         yield from (line.text for line in render(results.entries, width=width, saved=True))
 
 
-def _file(name: str, storage: Path) -> Path:
-    """The file of that name, or the newest stored run whose number or name it is."""
+def _run(name: str, storage: Path) -> Run:
+    """The run in the file of that name, or the newest stored one whose number or name it is."""
     from .errors import UsageError
+    from .stored import newest_first, read
 
     if Path(name).is_file():
-        return Path(name)
-    stored = sorted(path for path in storage.rglob("*.json") if name in (path.stem, path.stem.split("_")[0]))
+        return read(Path(name))
+    stored = [path for path in storage.rglob("*.json") if name in (path.stem, path.stem.split("_")[0])]
     if not stored:
         raise UsageError(f"{name} is no file, and no number or name of a run stored in {storage}")
-    return stored[-1]
+    return newest_first([read(path) for path in stored])[0]
+
+
+def _apart(paths: Sequence[Path]) -> list[str]:
+    """Names of files: their own without the ending, with as many folders before it as tell them apart."""
+    ends = [path.with_suffix("").parts for path in paths]
+    for length in range(1, max(map(len, ends)) + 1):
+        names = ["/".join(parts[-length:]) for parts in ends]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def _history(asked: argparse.Namespace) -> Iterator[str]:

@@ -19,7 +19,7 @@ EXTRA = "report"
 """The extra of pyproject.toml that brings what some formats need."""
 
 _LONGEST_NAME = 100
-"""Characters of a file's name that is made of a suite's."""
+"""Bytes of a file's name that is made of a suite's: file systems take 255, with a number and a suffix."""
 
 Render = Callable[[Results], "str | bytes"]
 
@@ -68,18 +68,17 @@ def check(target: str) -> None:
     """Raises `UsageError`, one sentence, where no report can be written there: asked before all measuring."""
     path = Path(target)
     formats = list(_FORMATS.values()) if _is_folder(target) else [_format(path)]
-    missing = {name for one in formats for name in one.needs if importlib.util.find_spec(name) is None}
-    if missing:
-        names = " and ".join(sorted(missing))
-        raise UsageError(
-            f"{target} needs {names}, which {'are' if len(missing) > 1 else 'is'} not installed: "
-            f"pip install 'pytest-parallelism[{EXTRA}]'"
-        )
-    blocking = next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), None)
-    if blocking is not None:
-        raise UsageError(f"{target} cannot be written: {blocking} is a file")
     if path.is_dir() and not _is_folder(target):
         raise UsageError(f"{target} cannot be written: it is a folder")
+    above = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if above != path and not above.is_dir():
+        raise UsageError(f"{target} cannot be written: {above} is a file")
+    if not os.access(above, os.W_OK):
+        raise UsageError(f"{target} cannot be written: {above} is not yours to write to")
+    missing = {name: why for one in formats for name in one.needs if (why := _missing(name))}
+    if missing:
+        said = " and ".join(f"{name} ({missing[name]})" for name in sorted(missing))
+        raise UsageError(f"{target} needs {said}: pip install 'pytest-parallelism[{EXTRA}]'")
 
 
 def export(results: Results, target: str) -> list[Path]:
@@ -97,16 +96,28 @@ def export(results: Results, target: str) -> list[Path]:
     return found
 
 
+def _missing(name: str) -> str | None:
+    """Why a library cannot be had, None where it can."""
+    if importlib.util.find_spec(name) is None:
+        return "not installed"
+    try:
+        import_module(name)
+    except Exception as error:  # noqa: BLE001  # a broken installation may raise anything
+        return f"it cannot be imported: {error}"
+    return None
+
+
 def _is_folder(target: str) -> bool:
     path = Path(target)
-    return (
-        target.endswith(("/", os.sep)) or not path.suffix or (path.is_dir() and path.suffix not in _FORMATS)
-    )
+    if target.endswith(("/", os.sep)):
+        return True
+    plain = not path.suffix and path.name not in _FORMATS  # ".html" has no suffix either
+    return plain or (path.is_dir() and path.suffix not in _FORMATS)
 
 
 def _format(path: Path) -> _Format:
     for suffix, found in _FORMATS.items():
-        if path.name.endswith(suffix):
+        if path.name.endswith(suffix) and path.name not in _FORMATS:
             return found
     raise UsageError(
         f"{path} names no report: its suffix must be one of {', '.join(SUFFIXES)}, "
@@ -116,7 +127,7 @@ def _format(path: Path) -> _Format:
 
 def _written(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f"{path.name}.{os.getpid()}.part")
+    half = path.with_name(f".{os.getpid()}.part")
     try:
         half.write_bytes(content)
         half.replace(path)
@@ -132,7 +143,8 @@ def _suites(results: Results) -> Iterator[tuple[str, Results]]:
         suites.setdefault(test.partition("::")[0], []).append(test)
     taken: set[str] = set()
     for suite, tests in suites.items():
-        plain = re.sub(r"[^\w.-]+", "_", suite.removesuffix(".py")).strip("._")[:_LONGEST_NAME] or "suite"
+        plain = re.sub(r"[^\w.-]+", "_", suite.removesuffix(".py")).strip("._") or "suite"
+        plain = plain.encode()[:_LONGEST_NAME].decode(errors="ignore")
         name = next(
             n for n in (plain, *(f"{plain}_{i}" for i in range(2, len(suites) + 2))) if n not in taken
         )

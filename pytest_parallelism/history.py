@@ -22,7 +22,10 @@ from .measurement import Interval
 from .record import speedup_of
 from .stored import read
 
-__all__ = ["LEAST_STEP", "SIGNIFICANCE", "Seen", "Series", "series", "steps"]
+__all__ = ["LEAST_STEP", "MOST_RUNS", "SIGNIFICANCE", "Seen", "Series", "series", "steps"]
+
+MOST_RUNS = 50
+"""So many of the newest stored runs make the history of a report."""
 
 SIGNIFICANCE = 0.01
 """Probability with which a series without a step is said to have one."""
@@ -57,11 +60,12 @@ class Series:
 
 
 def series(
-    paths: Iterable[Path], wanted: Callable[[str], bool], last: int | None = None
+    paths: Iterable[Path], wanted: Callable[[str], bool], last: int | None = None, until: str = ""
 ) -> tuple[list[Series], list[str]]:
     """The series of the wanted points, and a sentence for each file or record that cannot be read.
 
-    ``last``: only so many of the newest runs. One file after another is read and let go.
+    ``last``: only so many of the newest runs; ``until``: none after that time (ISO 8601). One file after
+    another is read and let go.
     """
     found: list[tuple[str, str, dict[str, Seen]]] = []
     unread: list[str] = []
@@ -80,7 +84,8 @@ def series(
                     )
                 except UsageError as error:
                     unread.append(f"{path.name}: {error}")
-        found.append((run.when, run.name, seen))
+        if not until or run.when <= until:
+            found.append((run.when, run.name, seen))
     found.sort(key=lambda one: one[:2])
     of: dict[str, list[Seen]] = {}
     for _, _, points in found[-last:] if last else found:

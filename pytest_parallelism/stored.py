@@ -6,6 +6,7 @@ seconds.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from .errors import UsageError
 from .measurement import Outcome
 from .record import Entry, Record, from_json
 
-__all__ = ["Run", "failed", "newest_first", "read", "runs"]
+__all__ = ["Run", "failed", "newest_first", "read", "runs", "stored_entry"]
 
 KEY = "parallelism"
 
@@ -39,20 +40,15 @@ class Run:
     def entries(self) -> list[Entry]:
         """Its points, as a session would have reported them. Raises `UsageError` for a broken one."""
         found = ((fullname, self.record(fullname)) for fullname in self.points)
-        return [
-            Entry(
-                nodeid=fullname,
-                test=record.test,
-                strategy=record.strategy,
-                workers_requested=record.workers_requested,
-                workers=record.workers,
-                status="measured",
-                reason="",
-                record=record,
-            )
-            for fullname, record in found
-            if record is not None
-        ]
+        return [stored_entry(fullname, record) for fullname, record in found if record is not None]
+
+    def readable(self) -> Iterator[tuple[str, Record]]:
+        """The full names and records of its points but for broken ones."""
+        for fullname in self.points:
+            with contextlib.suppress(UsageError):
+                record = self.record(fullname)
+                if record is not None:
+                    yield fullname, record
 
     def record(self, fullname: str) -> Record | None:
         """The record of that point, None where the run has none. Raises `UsageError` for a broken one."""
@@ -62,6 +58,20 @@ class Run:
             return _sound(from_json(self.points[fullname]))
         except UsageError as error:
             raise UsageError(f"{self.path.name}: {error}") from None
+
+
+def stored_entry(fullname: str, record: Record) -> Entry:
+    """A stored point as a session would have reported it."""
+    return Entry(
+        nodeid=fullname,
+        test=record.test,
+        strategy=record.strategy,
+        workers_requested=record.workers_requested,
+        workers=record.workers,
+        status="measured",
+        reason="",
+        record=record,
+    )
 
 
 def read(path: Path) -> Run:

@@ -194,9 +194,9 @@ def _materialize(items: Iterable[Any]) -> list[Any]:
     try:
         listed = list(items)
     except TypeError:
-        raise UsageError(f"parallel.map takes items to map over, not {type(items).__name__}") from None
+        raise UsageError(f"a map takes items, one after another, not {type(items).__name__}") from None
     if not listed:
-        raise UsageError("parallel.map got no items: there is nothing to measure")
+        raise UsageError("a map of no items: there is nothing to measure")
     return listed
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..envelope import is_async
-from ..errors import ParallelismError, Unsuitable, UsageError, WorkloadError
+from ..errors import ParallelismError, Unsuitable, UsageError, WorkloadError, WrongResult
 from ..maps._pools import refuse_while_main_is_imported
 from ..record import Entry, Record, Status
 from ..registry import load
@@ -53,13 +53,15 @@ def measure(
 
     A point whose strategy cannot run here, or not this workload, is skipped; one that ends in an error while
     the sequential rounds do not has status ``error``: both give their reason, and the others go on. A missed
-    gate is a verdict, not an error. Raises what ``fn`` raises in a sequential round; `WorkloadError` where
-    the workload cannot be measured truly or a parallel result is wrong; the first point's error where no
-    point could be measured; `UsageError` for a wrong argument.
+    gate is a verdict, not an error; a wrong result gives status ``failed``. Raises what ``fn`` raises in a
+    sequential round; `WorkloadError` where the workload cannot be measured truly; the first point's error
+    where no point could be measured; `UsageError` for a wrong argument.
     """
     try:
         refuse_while_main_is_imported()
         only_known(arguments, _ARGUMENTS, "measure")
+        if name is not None and not isinstance(name, str):
+            raise UsageError(f"name= must be a text, not {name!r}")
         settings = _settings(
             strategies=strategies,
             workers=workers,
@@ -109,6 +111,9 @@ class _Run:
             return self._entry(point, "measured", "", self._record(point, watch, mapped))
         except Unsuitable as error:
             return self._entry(point, "skipped", str(error))
+        except WrongResult as error:
+            self.errors.append(error)
+            return self._entry(point, "failed", _first_line(error))
         except (UsageError, WorkloadError):
             raise
         except Exception as error:

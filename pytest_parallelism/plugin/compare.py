@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +38,8 @@ class Baselines:
     kin: Sequence[Run] = ()
     """Of all runs, the newest."""
     unread: Sequence[str] = ()
-    met: set[str] = field(default_factory=set)
-    """Points of this session that a candidate has too."""
+    met: dict[str, tuple[Run, Record]] = field(default_factory=dict)
+    """Of the points of this session that a candidate has too, which run and record they are compared with."""
     unknown: list[str] = field(default_factory=list)
     """Points of this session that no candidate has."""
 
@@ -79,8 +80,7 @@ class Baselines:
         if found is None:
             self.unknown.append(fullname)
             return
-        self.met.add(fullname)
-        run, then = found
+        self.met[fullname] = run, then = found
         stored = [record for record in self._records(fullname) if differing(now, record) is None]
         for limit in limits:
             yield compare(
@@ -103,8 +103,9 @@ class Baselines:
             yield "nothing is stored yet to compare with: keep this run with --benchmark-autosave"
             return
         newest = self.candidates[0]
-        points = f"{len(self.met)} point{'s' * (len(self.met) != 1)}"
-        yield f"compared {points} with {self.reference if self.reference != LATEST else newest.name}"
+        counts = Counter(run.name for run, _ in self.met.values()) or {newest.name: 0}
+        said = (f"{count} point{'s' * (count != 1)} with {name}" for name, count in counts.items())
+        yield f"compared {', '.join(said)}"
         if self.unknown:
             yield f"new, not in a stored run: {', '.join(self.unknown)}"
         gone = sorted(name for name in newest.points if name not in here)

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..stored import stored_entry
 from .compare import stored_paths
 
 if TYPE_CHECKING:
@@ -21,22 +21,25 @@ __all__ = ["STEP_SUMMARY", "summarize", "write"]
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """Names the file whose Markdown GitHub Actions shows for a step (its documentation: workflow commands)."""
 
-MOST_RUNS = 50
-"""So many of the newest stored runs make the history of a page."""
-
 
 def write(state: State) -> list[str]:
     """Writes every report that is asked for; a sentence for each that could not be."""
     from ..export import export
 
+    if not any(entry.record for entry in state.entries.values()):
+        return [f"{', '.join(state.settings.export)}: not written, since no point was measured"]
     results = _results(state)
     failed: list[str] = []
     for target in state.settings.export:
         try:
             export(results, target)
-        except (OSError, UsageError) as error:
-            failed.append(f"{target} was not written: {error}")
+        except Exception as error:  # noqa: BLE001  # whatever it is, it costs no other report
+            failed.append(f"{target} was not written: {_in_words(error)}")
     return failed
+
+
+def _in_words(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
 
 
 def summarize(state: State) -> list[str]:
@@ -67,19 +70,25 @@ def _results(state: State, *, history: bool = True) -> Results:
 
 def _history(state: State) -> list[Series]:
     """Of this session's points, over the newest stored runs."""
-    from ..history import series
+    from ..history import MOST_RUNS, series
 
     found, _ = series(stored_paths(state.config), state.entries.__contains__, MOST_RUNS)
     return found
 
 
 def _compared(state: State) -> Iterator[Results]:
-    """The run that this session is compared with, as far as it can be read."""
+    """What the points of this session are compared with, as one run; none where nothing is.
+
+    Each point is compared with the newest run that suits it. Points that only the newest has are told too.
+    """
     from ..reports.results import Results
 
-    run = state.baselines.candidates[0] if state.baselines and state.baselines.candidates else None
-    if run is not None:
-        try:
-            yield Results.of(run.entries(), name=run.name, when=run.when, commit=run.commit)
-        except UsageError:
-            return  # the summary has said so
+    if not state.baselines or not state.baselines.met:
+        return
+    found = {fullname: record for fullname, (_, record) in state.baselines.met.items()}
+    runs = {run.name: run for run, _ in state.baselines.met.values()}
+    newest = max(runs.values(), key=lambda run: run.when)
+    if len(runs) == 1:
+        found |= {name: record for name, record in newest.readable() if name not in state.entries}
+    entries = [stored_entry(fullname, record) for fullname, record in found.items()]
+    yield Results.of(entries, name=", ".join(sorted(runs)), when=newest.when, commit=newest.commit)

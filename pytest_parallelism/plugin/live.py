@@ -79,11 +79,11 @@ class LiveLine:
         self._write("\r\x1b[K" + text.shorten(text.clean(line), self._reporter._tw.fullwidth - 1))
 
     def _wanted(self) -> bool:
-        """Not in logs, not under -q, and not under -s, where the user's own output has the screen."""
+        """Not in logs, not under -q, and not where the user's own output has the screen."""
         return (
             _pytests_own(self._reporter)
             and getattr(self._reporter, "isatty", False)
-            and self._config.getoption("capture") != "no"
+            and self._config.getoption("capture", "no") not in ("no", "tee-sys")
             and self._config.getoption("verbose") >= 0
         )
 

@@ -129,12 +129,25 @@ def test_a_failing_task_raises_its_own_error_at_once() -> None:
     assert calls == [2, 0]
 
 
-def test_a_wrong_result_is_raised() -> None:
+def test_a_wrong_result_fails_its_point_and_is_raised_where_there_is_nothing_else() -> None:
     def where(x: int) -> bool:
         return threading.current_thread() is threading.main_thread()
 
-    with pytest.raises(WrongResult, match="threads-w2 gives another result than the sequential run of where"):
-        measure(where, range(4), strategies=["sequential", "threads"], workers=2, rounds=2)
+    found = measure(where, range(4), strategies=["sequential", "threads"], workers=2, rounds=2)
+    assert [(p.strategy, p.status) for p in found.points] == [
+        ("sequential", "measured"),
+        ("threads", "failed"),
+    ]
+    wrong = "threads-w2 gives another result than the sequential run of where"
+    assert wrong in found.points[1].reason
+    with pytest.raises(WrongResult, match=wrong):
+        measure(where, range(4), strategies="threads", workers=2, rounds=2)
+
+
+@pytest.mark.parametrize("name", [5, b"x"])
+def test_a_name_must_be_a_text(name: Any) -> None:
+    with pytest.raises(UsageError, match="name= must be a text, not"):
+        measure(abs, [1], name=name)
 
 
 def leave_other_processes(x: int) -> int:

@@ -89,11 +89,54 @@ def test_github_gets_a_summary_of_the_step(suite: Suite, monkeypatch: pytest.Mon
     assert suite.run(ROUNDS).ret == 0  # nobody has asked for it
 
 
-def test_xdists_workers_write_nothing(suite: Suite) -> None:
-    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+@pytest.mark.parametrize("option", ["--collect-only", "-knothing", "--parallel-check", "-n2"])
+def test_a_session_that_measures_nothing_leaves_the_report_that_is_there(suite: Suite, option: str) -> None:
+    if option == "-n2":
+        pytest.importorskip("xdist", reason="pytest-xdist is not installed")
     suite.write(TWO)
-    result = suite.run("-n2", "--parallel-export=out.summary.csv")
-    assert result.ret == 0
-    rows = (Path(suite.pytester.path) / "out.summary.csv").read_text("utf-8").splitlines()
-    assert len(rows) == 3
-    assert all("not measured" in row for row in rows[1:])
+    report = Path(suite.pytester.path) / "out.md"
+    report.write_text("of a good run")
+    result = suite.run(option, "--parallel-export=out.md")
+    assert result.ret in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    assert report.read_text() == "of a good run"
+    if option in ("--parallel-check", "-n2"):
+        result.stdout.fnmatch_lines(["parallelism: out.md: not written, since no point was measured"])
+
+
+def test_the_page_compares_with_the_runs_that_the_gates_do(suite: Suite) -> None:
+    """Each point with the newest run that suits it: a run of another CPU is none, whichever is newest."""
+    suite.write(TWO)
+    suite.run(ROUNDS, "--benchmark-save=fair")
+    (stored,) = Path(suite.pytester.path).glob(".benchmarks/*/0001_fair.json")
+    run = json.loads(stored.read_text("utf-8"))
+    records = [benchmark["extra_info"]["parallelism"] for benchmark in run["benchmarks"]]
+    for record in records:
+        record["contention"]["contended"] = False  # however busy this machine is
+    stored.write_text(json.dumps(run), "utf-8")
+    run["datetime"] = "2099-01-01T00:00:00"
+    for record in records:
+        record["environment"]["cpu_model"] = "of another make"
+    stored.with_name("0002_other.json").write_text(json.dumps(run), "utf-8")
+    result = suite.run(ROUNDS, "--parallel-compare=latest", "--parallel-export=out.md")
+    result.stdout.fnmatch_lines(["parallelism: compared 2 points with 0001_fair"])
+    text = (Path(suite.pytester.path) / "out.md").read_text("utf-8")
+    assert "0001_fair" in text
+    assert "0002_other" not in text
+
+
+def test_a_format_that_fails_costs_no_other(suite: Suite) -> None:
+    suite.pytester.makeconftest(
+        """
+        from pytest_parallelism.reports import csv
+
+        def broken(results):
+            raise RuntimeError("no such figure")
+
+        csv.rounds = broken
+        """
+    )
+    suite.write(TWO)
+    result = suite.run(ROUNDS, "--parallel-export=a.csv", "--parallel-export=b.md")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["parallelism: a.csv was not written: RuntimeError: no such figure"])
+    assert (Path(suite.pytester.path) / "b.md").exists()

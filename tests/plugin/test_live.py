@@ -60,7 +60,7 @@ def test_a_terminal_shows_point_pairs_and_speedup_and_then_erases_them(suite: Su
     assert after.startswith(f"\r\x1b[K\x1b[1A\x1b[{len('test_suite.py ') + 1}G")
 
 
-@pytest.mark.parametrize("option", ["-s", "-q"])
+@pytest.mark.parametrize("option", ["-s", "-q", "--capture=tee-sys", "-pno:capture"])
 def test_there_is_no_line_where_it_would_be_in_the_way(suite: Suite, option: str) -> None:
     suite.write(SLOW)
     assert "so far" not in on_a_terminal(suite, option)

@@ -243,7 +243,7 @@ def test_an_empty_corpus_is_refused(suite: Suite) -> None:
         def test_it(parallel):
             parallel.map(work, [])
     """)
-    sentence_of(suite.run(subprocess=False), "parallel.map got no items")
+    sentence_of(suite.run(subprocess=False), "a map of no items")
 
 
 def test_both_fixtures_benchmark_and_parallel_are_refused(suite: Suite) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -60,7 +62,7 @@ def test_a_folder_receives_everything(results: Results, tmp_path: Path) -> None:
 def test_names_of_suites_that_are_alike_or_no_file_names_stay_apart(
     entry: Callable[..., Entry], tmp_path: Path
 ) -> None:
-    suites = ("a/b.py", "a b.py", "../../x.py", "☃" * 400, "")
+    suites = ("a/b.py", "a b.py", "../../x.py", "雪" * 400, "")
     points = [entry("processes", 2, 1.8, test=f"{suite}::test_it") for suite in suites]
     written = export(Results.of(points), f"{tmp_path}/out/")
     plots = [path for path in written if path.suffix == ".png"]
@@ -76,19 +78,22 @@ def test_a_file_that_is_there_is_replaced(results: Results, tmp_path: Path) -> N
     assert "of yesterday" not in path.read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", ["report.txt", "report.HTML", ".html.gz"])
+@pytest.mark.parametrize("name", ["report.txt", "report.HTML", ".html.gz", ".html", ".summary.csv"])
 def test_another_suffix_is_refused_with_those_that_there_are(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"names no report: its suffix must be one of \.html"):
         check(str(tmp_path / name))
 
 
-def test_what_cannot_be_a_file_is_refused(tmp_path: Path) -> None:
+def test_what_cannot_be_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "page.html").mkdir()
     with pytest.raises(UsageError, match="file is a file"):
         check(str(tmp_path / "file" / "report.md"))
     with pytest.raises(UsageError, match="it is a folder"):
         check(str(tmp_path / "page.html"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(UsageError, match=r"deep/report\.md cannot be written: \S+ is not yours to write to"):
+        check(str(tmp_path / "deep" / "report.md"))
 
 
 def test_without_the_extra_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,8 +103,16 @@ def test_without_the_extra_a_sentence_says_what_to_install(monkeypatch: pytest.M
         return None if name in ("jinja2", "matplotlib") else real(name, package)
 
     monkeypatch.setattr(importlib.util, "find_spec", absent)
-    with pytest.raises(UsageError, match=r"report\.html needs jinja2, .*\[report\]"):
+    with pytest.raises(UsageError, match=r"report\.html needs jinja2 \(not installed\): .*\[report\]"):
         check("report.html")
-    with pytest.raises(UsageError, match="needs jinja2 and matplotlib, which are"):
+    with pytest.raises(UsageError, match=r"jinja2 \(not installed\) and matplotlib \(not installed\)"):
         check("out/")
     check("report.md")  # text needs nothing
+
+
+def test_a_library_that_is_broken_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "matplotlib.py").write_text("raise ImportError('built for another numpy')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    with pytest.raises(UsageError, match=r"matplotlib \(it cannot be imported: built for another numpy\)"):
+        check("report.png")

@@ -46,6 +46,41 @@ def test_a_stored_run_has_a_number_and_a_name(
     assert "1.50x" in capsys.readouterr().out
 
 
+def test_of_several_runs_of_one_number_the_newest_is_taken(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newer = json.loads((storage / "machine" / "0002_run.json").read_text())
+    newer["datetime"] = "2026-02-01T10:00:00"
+    (storage / "a").mkdir()
+    (storage / "a" / "0001_newer.json").write_text(json.dumps(newer))
+    assert main(["report", "0001", "--storage", str(storage)]) == 0
+    assert "1.50x" in capsys.readouterr().out
+
+
+def test_runs_of_one_file_name_are_told_apart_by_their_folders(
+    storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = []
+    for number, folder in ((1, "py311"), (2, "py312")):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "results.json"
+        path.write_text((storage / "machine" / f"000{number}_run.json").read_text())
+        paths.append(str(path))
+    page = tmp_path / "page.md"
+    assert main(["report", *paths, "--export", str(page)]) == 0
+    assert "py311/results" in page.read_text("utf-8")
+
+
+def test_the_history_ends_with_the_run_that_is_reported(storage: Path) -> None:
+    pytest.importorskip("jinja2", reason="the extra report is not installed")
+    (storage / "broken.json").write_text("{")
+    page = storage / "page.html"
+    assert main(["report", "0002", "--storage", str(storage), "--export", str(page)]) == 0
+    text = page.read_text("utf-8")
+    assert "2026-01-02" in text
+    assert "2026-01-03" not in text
+
+
 def test_two_runs_are_compared(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = storage / "report.md"
     assert main(["report", "0001", "0002", "--storage", str(storage), "--export", str(page)]) == 0
@@ -67,6 +102,7 @@ def test_a_page_of_more_runs_has_a_table_by_machine_and_the_history(storage: Pat
     ("arguments", "sentence"),
     [
         (["0009"], r"0009 is no file, and no number or name of a run stored in \S+storage"),
+        (["0001", "0002"], r"several runs are shown in files: add --export"),
         (["0001", "--export", "x.doc"], r"x\.doc names no report: its suffix must be one of \.html"),
         (["{empty}"], r"empty\.json holds no point of pytest-parallelism"),
         (["{broken}"], r"broken\.json is no whole JSON file"),
