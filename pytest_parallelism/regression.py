@@ -20,7 +20,18 @@ from .record import Record
 from .scaling import divided
 from .settings import Limit, Metric
 
-__all__ = ["ABSOLUTE_SD", "ENOUGH_RUNS", "MEMORY_SD", "between_runs", "change", "compare", "differing"]
+__all__ = [
+    "ABSOLUTE_SD",
+    "ENOUGH_RUNS",
+    "MEMORY_SD",
+    "between_runs",
+    "change",
+    "compare",
+    "condition",
+    "differing",
+    "fair",
+    "incomparable",
+]
 
 ABSOLUTE_SD = 0.10
 """SD of the log of a time between runs of one kind of machine, where no stored runs say it: the spread of
@@ -32,6 +43,7 @@ MEMORY_SD = 0.02
 ENOUGH_RUNS = 5
 """Stored runs from which on the spread between runs is estimated from them."""
 
+_RATIOS = ("speedup", "efficiency")
 _SAME = ("cpu_model", "python", "gil")
 _WORDS = {"cpu_model": "CPU", "python": "Python", "gil": "GIL"}
 
@@ -48,16 +60,42 @@ def differing(now: Record, then: Record) -> str | None:
     if now.usable_cores != then.usable_cores:
         return f"usable cores were {then.usable_cores} and are {now.usable_cores}"
     for key in _SAME:
-        was, is_now = _condition(then, key), _condition(now, key)
+        was, is_now = _alike(then, key), _alike(now, key)
         if was != is_now:
             return f"{_WORDS[key]} was {was} and is {is_now}"
     return None
 
 
+def condition(record: Record, key: str) -> str:
+    """What the record's environment says of ``key``, in words: ``on``, ``off``, ``unknown``, or the value."""
+    value = record.environment.get(key)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "unknown" if value is None else str(value)
+
+
+def fair(record: Record) -> Interval:
+    """The speedup that counts: by wall clock, or the uncontended estimate of a loaded machine."""
+    return (record.contention.contended and record.uncontended_speedup) or record.speedup
+
+
+def incomparable(metric: Metric, *, now: Record, then: Record, name: str) -> str | None:
+    """Why now / then of that metric tells nothing of the code, in words; None where it does.
+
+    Other surroundings (`differing`), no figure, a single pair, a tracer, and other load that no estimate
+    makes up for. ``name``: what ``then`` is called.
+    """
+    reason = differing(now, then) or _unusable(metric, now, then, name)
+    estimated = metric in _RATIOS and now.uncontended_speedup is not None
+    if reason is None and metric != "memory" and now.contention.contended and not estimated:
+        return "the machine was busy with other things during this run"
+    return reason
+
+
 def change(metric: Metric, now: Record, then: Record) -> Interval | None:
     """now / then of a metric with limits of 98 %, None where one of them does not have it.
 
-    Of records from other surroundings (`differing`) it says as much as those differ.
+    Of records that are `incomparable` it says as much as those differ.
     """
     if _value(metric, now) is None or _value(metric, then) is None:
         return None
@@ -105,8 +143,7 @@ def compare(
     """
     words = _Words(limit=limit, name=name)
     reason = None if anyway else differing(now, then)
-    reason = reason or _unfit("this run", now, limit.metric) or _unfit(name, then, limit.metric)
-    reason = reason or _spoilt(name, then, limit.metric)
+    reason = reason or _unusable(limit.metric, now, then, name)
     if reason is not None:
         return words.verdict(Outcome.NOT_JUDGED, None, f"is not compared with {name}: {reason}")
     spread = between_runs(limit.metric, stored)
@@ -114,7 +151,7 @@ def compare(
     sign = -1 if limit.metric == "memory" else 1  # for memory, more is worse
     low, high = sorted((sign * math.log(found.low), sign * math.log(found.high)))
     least = math.log(1 - limit.loss) if sign > 0 else -math.log(1 + limit.loss)
-    ratios = limit.metric in ("speedup", "efficiency")
+    ratios = limit.metric in _RATIOS
     dearer = now.cpu.sequential_seconds / then.cpu.sequential_seconds if then.cpu.sequential_seconds else 1.0
     if low > least and ratios and contended is not None and dearer > QUIET:
         flattered = f"foreign load made the work {dearer:.2f} times as dear, which may flatter it"
@@ -154,18 +191,24 @@ class _Words:
         )
 
 
+def _unusable(metric: Metric, now: Record, then: Record, name: str) -> str | None:
+    """Why one of the two cannot be compared at all, in words."""
+    unfit = _unfit("this run", now, metric) or _unfit(name, then, metric)
+    return unfit or _spoilt(name, then, metric)
+
+
 def _unfit(which: str, record: Record, metric: Metric) -> str | None:
     """Why that side cannot be compared, in words."""
     if _value(metric, record) is None:
         return f"{which} has no {metric}"
-    if metric in ("speedup", "efficiency") and not _fair(record).confidence:
+    if metric in _RATIOS and not fair(record).confidence:
         return f"{which} has a single pair, which proves nothing"
     return f"{which} was traced by {record.tracing}" if record.tracing else None
 
 
 def _miss_doubt(limit: Limit, now: Record, then: Record, contended: float | None) -> str | None:
     """Why a loss beyond the limit is no miss, in words."""
-    ratios = limit.metric in ("speedup", "efficiency")
+    ratios = limit.metric in _RATIOS
     if ratios and now.parallel_seconds < then.parallel_seconds * (1 + limit.loss / 2):
         return "the parallel rounds are hardly slower: it may be the sequential ones that became faster"
     if contended is not None and not (ratios and now.uncontended_speedup):
@@ -208,15 +251,10 @@ def _limits(metric: Metric, record: Record, spread: float | None) -> tuple[float
 
 def _interval(metric: Metric, record: Record) -> Interval | None:
     """The metric's own interval, where the record has one with a confidence."""
-    found = _fair(record)
-    if metric not in ("speedup", "efficiency") or found.low <= 0:
+    found = fair(record)
+    if metric not in _RATIOS or found.low <= 0:
         return None
     return divided(found, record.workers) if metric == "efficiency" else found
-
-
-def _fair(record: Record) -> Interval:
-    """The speedup that counts: by wall clock, or the uncontended estimate of a loaded machine."""
-    return (record.contention.contended and record.uncontended_speedup) or record.speedup
 
 
 def _spoilt(name: str, record: Record, metric: Metric) -> str | None:
@@ -229,9 +267,9 @@ def _spoilt(name: str, record: Record, metric: Metric) -> str | None:
 
 def _value(metric: Metric, record: Record) -> float | None:
     if metric == "speedup":
-        return _fair(record).estimate
+        return fair(record).estimate
     if metric == "efficiency":
-        return _fair(record).estimate / record.workers
+        return fair(record).estimate / record.workers
     if metric == "memory":
         return float(record.memory.peak_bytes) if record.memory.peak_bytes else None
     # Rounds a second, where the workload has no items.
@@ -246,13 +284,10 @@ def _standard_error(metric: Metric, record: Record) -> float:
     return math.sqrt(max(0.0, half**2 - BETWEEN_RUN**2))
 
 
-def _condition(record: Record, key: str) -> str:
-    value = record.environment.get(key)
-    if key == "python":
-        return ".".join(str(value).split(".")[:2])
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "unknown" if value is None else str(value)
+def _alike(record: Record, key: str) -> str:
+    """The condition as far as it has to be the same: of Python the minor version."""
+    told = condition(record, key)
+    return ".".join(told.split(".")[:2]) if key == "python" else told
 
 
 def _percent(ratio: float) -> str:

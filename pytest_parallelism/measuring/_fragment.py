@@ -9,7 +9,7 @@ from uuid import uuid4
 from ..record import Entry, Record
 from ..reports import charts, svg, text
 from ..reports.conditions import conditions
-from ..reports.findings import advice, best, point_name
+from ..reports.findings import advice, best, notes_of, point_name
 from ..reports.results import Results
 
 __all__ = ["fragment"]
@@ -36,7 +36,8 @@ def _test(title: str, group: Sequence[Entry]) -> Iterator[str]:
     rows = "".join(f"<tr>{row}</tr>" for row in _rows(group, best(records)))
     yield f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     if records:
-        yield f"<p><strong>{_sentence(advice(records))}</strong></p>"
+        advised = advice(records)
+        yield f"<p><strong>{_sentence(advised)}</strong></p>" if advised else ""
         yield "".join(f"<p>{_sentence(sentence)}</p>" for sentence in conditions(records))
     yield _listed(_reasons(records))
     chart = charts.speedup(group)
@@ -60,7 +61,7 @@ def _rows(group: Iterable[Entry], top: Record | None) -> Iterator[str]:
 def _figures(record: Record) -> Sequence[str]:
     peak = record.memory.peak_bytes
     return (
-        f"{text.speedup(record.speedup.estimate)} {text.half_width(record.speedup)}",
+        text.interval(record.speedup),
         text.percent(record.efficiency.estimate),
         text.seconds(record.parallel_seconds),
         text.seconds(record.cpu.seconds),
@@ -74,7 +75,7 @@ def _reasons(records: Iterable[Record]) -> Iterator[str]:
     for record in records:
         name = point_name(record.strategy, record.workers_requested)
         yield from (f"{name} {v.outcome.value}: {v.sentence}" for v in record.verdicts)
-        yield from (f"{name}: {note}" for note in record.notes)
+        yield from (f"{name}: {note}" for note in notes_of(record))
 
 
 def _listed(sentences: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..export import export
 from ..record import Entry, Record
-from ..reports.findings import point_name, recommended
+from ..reports.findings import contenders, point_name, recommended
 from ..reports.results import Results
 from ..reports.terminal import render
 
@@ -53,7 +53,8 @@ class Measured:
         points = f"{', '.join(self.results.titles.values())}: {len(self.points)} points"
         best = self.best
         if best is None:
-            return f"<{type(self).__name__} {points}, nothing faster>"
+            found = "nothing faster" if contenders(self.records) else "no advice"
+            return f"<{type(self).__name__} {points}, {found}>"
         name = point_name(best.strategy, best.workers)
         return f"<{type(self).__name__} {points}, best {name} {best.speedup.estimate:.2f}x>"
 

@@ -65,6 +65,7 @@ def _results(state: State, *, history: bool = True) -> Results:
         when=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         history=_history(state) if history else (),
         others=list(_compared(state)),
+        strict=state.settings.strict,
     )
 
 

@@ -10,7 +10,7 @@ from ..measurement import Interval
 from ..record import Entry, Record
 from . import text
 from .axes import Axis, linear_axis, log_axis, workers_axis
-from .findings import BASELINE, best, crowded, recommended
+from .findings import BASELINE, best, contenders, crowded, recommended
 
 __all__ = [
     "Axis",
@@ -134,35 +134,23 @@ def efficiency(entries: Sequence[Entry]) -> Chart | None:
 
 def cost(entries: Sequence[Entry]) -> Chart | None:
     """Speedup against the CPU seconds of a round as a multiple of the sequential ones, both log2."""
-    found = _series(entries, lambda r: _point(_cpu(r), r.speedup, f"{r.workers:,}"))
-    if not found:
-        return None
-    x = log_axis("CPU seconds a round / sequential ones", _across(found), (), 1.0)
-    y = log_axis("speedup", *_heights(found), 1.0)
-    return Chart(
+    return _against_price(
+        entries,
+        _cpu,
         title="Speedup against CPU time",
-        description=_priced(entries, _cpu, lambda times: f"{text.speedup(times)} times the CPU time"),
-        x=x,
-        y=y,
-        series=found,
-        lines=_baseline(x),
+        across=lambda prices: log_axis("CPU seconds a round / sequential ones", prices, (), 1.0),
+        figure=lambda times: f"{text.speedup(times)} times the CPU time",
     )
 
 
 def memory(entries: Sequence[Entry]) -> Chart | None:
     """Speedup (log2) against the peak bytes of the parent and its workers, from 0."""
-    found = _series(entries, lambda r: _point(_peak(r), r.speedup, f"{r.workers:,}"))
-    if not found:
-        return None
-    x = linear_axis("peak memory", max(_across(found)), text.size)
-    y = log_axis("speedup", *_heights(found), 1.0)
-    return Chart(
+    return _against_price(
+        entries,
+        _peak,
         title="Speedup against memory",
-        description=_priced(entries, _peak, lambda peak: f"{text.size(peak)} of memory at peak"),
-        x=x,
-        y=y,
-        series=found,
-        lines=_baseline(x),
+        across=lambda prices: linear_axis("peak memory", max(prices), text.size),
+        figure=lambda peak: f"{text.size(peak)} of memory at peak",
     )
 
 
@@ -192,6 +180,29 @@ def over_time(series: History) -> Chart | None:
         y=y,
         series=found,
         lines=(*(_baseline(x) if y.low < 1 < y.high else ()), *steps),
+    )
+
+
+def _against_price(
+    entries: Sequence[Entry],
+    price: Callable[[Record], float | None],
+    *,
+    title: str,
+    across: Callable[[list[float]], Axis],
+    figure: Callable[[float], str],
+) -> Chart | None:
+    """Speedup (log2) against what it costs."""
+    found = _series(entries, lambda r: _point(price(r), r.speedup, f"{r.workers:,}"))
+    if not found:
+        return None
+    x = across(_across(found))
+    return Chart(
+        title=title,
+        description=_priced(entries, price, figure),
+        x=x,
+        y=log_axis("speedup", *_heights(found), 1.0),
+        series=found,
+        lines=_baseline(x),
     )
 
 
@@ -282,7 +293,8 @@ def _best(records: Sequence[Record]) -> str:
     if top is None or chosen is None:
         most = max((r for r in records if r.strategy != BASELINE), key=lambda r: r.speedup.estimate)
         figure = f"{text.speedup(most.speedup.estimate)}x ({text.half_width(most.speedup)})"
-        return f"Nothing is faster beyond noise; the highest figure is {figure}, {_named(most)}."
+        said = "Nothing is faster beyond noise" if contenders(records) else "No advice"
+        return f"{said}; the highest figure is {figure}, {_named(most)}."
     figure = f"{text.speedup(top.speedup.estimate)}x ({text.half_width(top.speedup)})"
     largest = max(r.workers for r in records if r.strategy == top.strategy)
     if chosen.workers < largest:

@@ -8,18 +8,22 @@ from statistics import median
 
 from ..contention import CONTENDED, foreign
 from ..measurement import Kind
-from ..record import Record
+from ..record import Entry, Record
 from . import text
 
 __all__ = [
     "BASELINE",
+    "BUSY",
     "advice",
+    "answer",
     "best",
+    "busy",
     "contenders",
     "contention",
     "cost",
     "crowded",
     "described",
+    "ending",
     "kind",
     "notes_of",
     "point_name",
@@ -28,6 +32,11 @@ __all__ = [
 
 BASELINE = "sequential"
 
+EXPECTED = "as expected"
+"""How the reason of a point begins that failed and was marked as expected to."""
+
+BUSY = "but the machine was busy: measure again on a calm one"
+
 NEAR = 0.95
 """The smallest worker count within 5 % of the best speedup is recommended (DESIGN.md, section 1)."""
 
@@ -35,6 +44,12 @@ NEAR = 0.95
 def point_name(strategy: str, workers: int | str) -> str:
     """``threads-w2``, as in test ids; the baseline has one point only."""
     return strategy if strategy == BASELINE else f"{strategy}-w{workers}"
+
+
+def ending(entry: Entry) -> str:
+    """What became of a point: its status, or pytest's word ``xfailed`` for one that failed as expected."""
+    expected = entry.reason == EXPECTED or entry.reason.startswith(f"{EXPECTED}: ")
+    return "xfailed" if entry.status == "failed" and expected else entry.status
 
 
 def kind(records: Iterable[Record]) -> Kind:
@@ -107,6 +122,14 @@ def recommended(records: Sequence[Record]) -> Record | None:
     return min(near, key=lambda r: r.workers)
 
 
+def answer(records: Sequence[Record]) -> str:
+    """What to use, as a point's name: the baseline where nothing gains, ``no advice`` where none is known."""
+    chosen = recommended(records)
+    if chosen is not None:
+        return point_name(chosen.strategy, chosen.workers)
+    return BASELINE if contenders(records) else "no advice"
+
+
 def advice(records: Sequence[Record]) -> str:
     """What to use and why, as one paragraph; empty where nothing but the baseline was measured."""
     found = contenders(records)
@@ -134,6 +157,11 @@ def cost(record: Record) -> str:
 def contenders(records: Iterable[Record]) -> list[Record]:
     """What can be advised: not the baseline, not what a tracer slowed, not what one pair alone says."""
     return [r for r in records if r.strategy != BASELINE and not r.tracing and r.speedup.confidence]
+
+
+def busy(records: Iterable[Record]) -> bool:
+    """Whether others' load may hide a gain: one of these points with several workers was contended."""
+    return any((contention(r) or 0) > CONTENDED for r in records if r.workers > 1)
 
 
 def _no_advice(records: Sequence[Record]) -> str:
@@ -179,9 +207,7 @@ def _within_noise(chosen: Record, contenders: Sequence[Record]) -> list[str]:
 
 def _no_gain(contenders: Sequence[Record]) -> str:
     sentence = "run it sequentially: nothing here is faster beyond noise"
-    if any((contention(r) or 0) > CONTENDED for r in contenders if r.workers > 1):
-        return f"{sentence}, but the machine was busy: measure again on a calm one."
-    return f"{sentence}."
+    return f"{sentence}, {BUSY}." if busy(contenders) else f"{sentence}."
 
 
 def _cold(chosen: Record) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..history import Seen, Series
+from . import text
 
 __all__ = ["render"]
 
@@ -24,4 +25,5 @@ def _line(seen: Seen, width: int) -> str:
     found = seen.speedup
     figures = f"{found.estimate:6.2f} [{found.low:.2f}, {found.high:.2f}]"
     step = "" if seen.step is None else f"  step of {(seen.step - 1) * 100:+.0f} %"
-    return f"  {seen.run:{width}}  {seen.when[:16]:16}  {seen.commit[:8]:8}  {figures:20}{step}".rstrip()
+    commit = text.commit(seen.commit)
+    return f"  {seen.run:{width}}  {seen.when[:16]:16}  {commit[:8]:8}  {figures:20}{step}".rstrip()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import svg, text
 from .results import Results
 from .sections import PAGE, filled
-from .sections.shapes import moment
+from .sections.shapes import GRAVITY
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -44,8 +44,10 @@ def _environment() -> Environment:
     )
     environment.filters["short"] = lambda value, width: text.shorten(text.clean(value), width)
     environment.filters["counted"] = text.counted
-    environment.filters["moment"] = moment
+    environment.filters["moment"] = text.moment
+    environment.filters["commit"] = text.commit
     environment.filters["sha256"] = _sha256
+    environment.globals["gravity"] = GRAVITY
     return environment
 
 

@@ -35,37 +35,33 @@ class _Column:
     figure: Callable[[Record], str]
 
 
-def _known(form: Callable[[float], str], value: float | None) -> str:
-    return "" if value is None else form(value)
-
-
 def _switches(record: Record) -> str:
     both = record.context_switches
     return f"{text.amount(round(both.voluntary))}+{text.amount(round(both.involuntary))}"
 
 
 COLUMNS = (
-    _Column(("items", "/s"), lambda r: _known(text.amount, r.throughput.items_per_second)),
-    _Column(("bytes", "/s"), lambda r: _known(text.size, r.throughput.bytes_per_second)),
+    _Column(("items", "/s"), lambda r: text.known(text.amount, r.throughput.items_per_second)),
+    _Column(("bytes", "/s"), lambda r: text.known(text.size, r.throughput.bytes_per_second)),
     _Column(("", "cpu"), lambda r: text.seconds(r.cpu.seconds)),
-    _Column(("", "user"), lambda r: _known(text.seconds, r.cpu.user_seconds)),
-    _Column(("", "system"), lambda r: _known(text.seconds, r.cpu.system_seconds)),
+    _Column(("", "user"), lambda r: text.known(text.seconds, r.cpu.user_seconds)),
+    _Column(("", "system"), lambda r: text.known(text.seconds, r.cpu.system_seconds)),
     _Column(("", "cores"), lambda r: text.speedup(r.cpu.utilization)),
-    _Column(("", "delay"), lambda r: _known(text.seconds, r.cpu.delay_seconds)),
-    _Column(("items", "/cpu s"), lambda r: _known(text.amount, r.throughput.items_per_cpu_second)),
-    _Column(("memory", "peak"), lambda r: _known(text.size, r.memory.peak_bytes)),
-    _Column(("worker", "PSS"), lambda r: _known(text.size, r.memory.per_worker_pss_bytes)),
-    _Column(("worker", "USS"), lambda r: _known(text.size, r.memory.per_worker_bytes)),
-    _Column(("", "helpers"), lambda r: _known(text.size, r.memory.helpers_bytes)),
-    _Column(("items", "/GB"), lambda r: _known(text.amount, r.throughput.items_per_gigabyte)),
-    _Column(("", "threads"), lambda r: _known(text.amount, r.threads)),
+    _Column(("", "delay"), lambda r: text.known(text.seconds, r.cpu.delay_seconds)),
+    _Column(("items", "/cpu s"), lambda r: text.known(text.amount, r.throughput.items_per_cpu_second)),
+    _Column(("memory", "peak"), lambda r: text.known(text.size, r.memory.peak_bytes)),
+    _Column(("worker", "PSS"), lambda r: text.known(text.size, r.memory.per_worker_pss_bytes)),
+    _Column(("worker", "USS"), lambda r: text.known(text.size, r.memory.per_worker_bytes)),
+    _Column(("", "helpers"), lambda r: text.known(text.size, r.memory.helpers_bytes)),
+    _Column(("items", "/GB"), lambda r: text.known(text.amount, r.throughput.items_per_gigabyte)),
+    _Column(("", "threads"), lambda r: text.known(text.amount, r.threads)),
     _Column(("", "switches"), _switches),
-    _Column(("shipped", "out"), lambda r: _known(text.size, r.shipped.out_bytes)),
-    _Column(("shipped", "in"), lambda r: _known(text.size, r.shipped.in_bytes)),
-    _Column(("storage", "read"), lambda r: _known(text.size, r.io.read_bytes)),
-    _Column(("storage", "written"), lambda r: _known(text.size, r.io.written_bytes)),
-    _Column(("calls", "read"), lambda r: _known(text.size, r.io.read_chars)),
-    _Column(("calls", "written"), lambda r: _known(text.size, r.io.written_chars)),
+    _Column(("shipped", "out"), lambda r: text.known(text.size, r.shipped.out_bytes)),
+    _Column(("shipped", "in"), lambda r: text.known(text.size, r.shipped.in_bytes)),
+    _Column(("storage", "read"), lambda r: text.known(text.size, r.io.read_bytes)),
+    _Column(("storage", "written"), lambda r: text.known(text.size, r.io.written_bytes)),
+    _Column(("calls", "read"), lambda r: text.known(text.size, r.io.read_chars)),
+    _Column(("calls", "written"), lambda r: text.known(text.size, r.io.written_chars)),
 )
 
 

@@ -30,6 +30,8 @@ class Results:
     commit: str = ""
     history: tuple[Series, ...] = ()
     """The points, by node id, over stored runs; empty where there are none."""
+    strict: bool = False
+    """Whether what could not be judged failed too (``--parallel-strict``)."""
     others: tuple[Results, ...] = ()
     """Runs to stand beside this one: what it is compared with, oldest first."""
 
@@ -43,6 +45,7 @@ class Results:
         commit: str = "",
         history: Sequence[Series] = (),
         others: Sequence[Results] = (),
+        strict: bool = False,
     ) -> Results:
         """Of two entries with one node id (a repeated test) the last counts; figures of a test that failed
         are not to be trusted, whatever they are, and are left out."""
@@ -54,6 +57,7 @@ class Results:
             commit=commit,
             history=tuple(history),
             others=tuple(others),
+            strict=strict,
         )
 
     @cached_property

@@ -11,7 +11,7 @@ from typing import Literal
 
 from ..contention import CONTENDED
 from ..measurement import Outcome, Verdict
-from ..record import Entry, Record, Status
+from ..record import Entry, Record
 from . import text
 from .conditions import conditions
 from .findings import (
@@ -21,6 +21,7 @@ from .findings import (
     cost,
     crowded,
     described,
+    ending,
     notes_of,
     point_name,
     recommended,
@@ -46,6 +47,7 @@ STYLES: Mapping[str, Style] = {
     "error": "bad",
     "note": "warn",
     "not measured": "warn",
+    "xfailed": "dim",
     "skipped": "dim",
     "cost": "dim",
 }
@@ -99,7 +101,7 @@ def _group(title: str, group: Sequence[Entry], width: int, *, verbose: bool) -> 
     if records and verbose:
         lines += [Line(text.shorten(row, width), style) for row, style in resources(group, width)]
     ended = _without_figures(group, "failed", "error")
-    untried = _without_figures(group, "not measured", "skipped")
+    untried = _without_figures(group, "not measured", "xfailed", "skipped")
     return lines + _tagged([*_costs(records), *_verdicts(group), *ended, *_notes(group), *untried], width)
 
 
@@ -260,20 +262,20 @@ def _notes(group: Sequence[Entry]) -> list[_Tagged]:
     return notes
 
 
-def _without_figures(group: Sequence[Entry], *statuses: Status) -> list[_Tagged]:
+def _without_figures(group: Sequence[Entry], *endings: str) -> list[_Tagged]:
     tagged: list[_Tagged] = []
-    for status in statuses:
-        found = [(e, text.shorten(e.reason, 300) or "no reason given") for e in group if e.status == status]
-        tagged += _merged(status, found, group)
+    for end in endings:
+        found = [(e, text.shorten(e.reason, 300) or "no reason given") for e in group if ending(e) == end]
+        tagged += _merged(end, found, group)
     return tagged
 
 
 def _closing(entries: Sequence[Entry], width: int, *, saved: bool, strict: bool) -> list[Line]:
     records = [entry.record for entry in entries if entry.record is not None]
     lines = [line for sentence in conditions(records) for line in _sentence(sentence, width)]
-    statuses = Counter(entry.status for entry in entries)
-    if set(statuses) != {"measured"}:
-        count = ", ".join(f"{number} {status}" for status, number in statuses.items())
+    endings = Counter(map(ending, entries))
+    if set(endings) != {"measured"}:
+        count = ", ".join(f"{number} {end}" for end, number in endings.items())
         lines += _sentence(f"points: {count}", width)
     lines += _tally(records, width, strict=strict)
     if records and not saved:

@@ -1,9 +1,9 @@
-"""Text that fits a terminal: widths in cells, foreign characters, figures with units."""
+"""Words and figures as people read them: widths in cells, foreign characters, units, times."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..measurement import Interval
 
@@ -12,8 +12,12 @@ __all__ = [
     "cells",
     "change",
     "clean",
+    "commit",
     "counted",
     "half_width",
+    "interval",
+    "known",
+    "moment",
     "padded",
     "percent",
     "seconds",
@@ -121,6 +125,11 @@ def _decimals(value: float) -> int:
     return 2 if value < 9.995 else 1 if value < 999.95 else 0
 
 
+def interval(found: Interval) -> str:
+    """``1.91 ±.03``."""
+    return f"{speedup(found.estimate)} {half_width(found)}"
+
+
 def percent(share: float) -> str:
     """``96%``."""
     return f"{share:.0%}" if share < 999 else f"{100 * share:.0e}%"
@@ -148,6 +157,21 @@ def amount(number: float) -> str:
     if number == 0:
         return "0"
     return _scaled(number, (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))).replace(" ", "")
+
+
+def known(form: Callable[[float], str], value: float | None) -> str:
+    """Nothing where the value is unknown."""
+    return "" if value is None else form(value)
+
+
+def moment(when: str) -> str:
+    """Of ISO 8601 in UTC: ``2025-11-22 08:41 UTC``."""
+    return f"{when[:16].replace('T', ' ')} UTC" if when else ""
+
+
+def commit(name: str) -> str:
+    """The first ten characters; nothing for ``unversioned``, which pytest-benchmark says outside of git."""
+    return "" if name == "unversioned" else name[:10]
 
 
 def _scaled(value: float, units: Sequence[tuple[str, float]]) -> str:

@@ -30,7 +30,8 @@ class _Choice:
 def render(results: Results) -> str:
     """``parallelization`` with ``default_executor``, ``max_workers`` and ``backends``; needs PyYAML.
 
-    Tests without advice (only the baseline measured, a tracer ran, a single pair) have no part in it.
+    Tests without advice (only the baseline measured, a tracer ran, a single pair) have no part in it; where
+    all are such, nothing is recommended.
     """
     import yaml
 
@@ -39,7 +40,7 @@ def render(results: Results) -> str:
     # What could mislead a reader (a mark of direction, a control character) is written as an escape.
     harmless = all(text.clean(word) == word for test, c in choices.items() for word in (test, c.strategy))
     dumped: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=harmless, width=math.inf)
-    return "".join(f"# {line}\n" for line in _comment(results)) + dumped
+    return "".join(f"# {line}\n" for line in _comment(results, choices)) + dumped
 
 
 def _choices(results: Results) -> Iterator[tuple[str, _Choice]]:
@@ -64,8 +65,13 @@ def _configuration(choices: dict[str, _Choice]) -> dict[str, Any]:
     }
 
 
-def _default(choices: Sequence[_Choice]) -> str:
-    """The strategy for most of the tests that gain; of several, that of the larger median speedup."""
+def _default(choices: Sequence[_Choice]) -> str | None:
+    """The strategy for most of the tests that gain; of several, that of the larger median speedup.
+
+    None where there is no choice at all.
+    """
+    if not choices:
+        return None
     speedups: dict[str, list[float]] = {}
     for choice in choices:
         if choice.strategy != BASELINE:
@@ -73,6 +79,9 @@ def _default(choices: Sequence[_Choice]) -> str:
     return max(speedups, key=lambda name: (len(speedups[name]), median(speedups[name])), default=BASELINE)
 
 
-def _comment(results: Results) -> Iterator[str]:
+def _comment(results: Results, choices: dict[str, _Choice]) -> Iterator[str]:
+    if not choices:
+        yield "pytest-parallelism recommends nothing here: no measurement shows what to use."
+        return
     yield "Recommended by pytest-parallelism from measurements. They hold for this machine:"
     yield from map(text.clean, conditions(results.records))

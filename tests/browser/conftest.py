@@ -232,6 +232,19 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of three runs on two machines."""
+    if importlib.util.find_spec("jinja2") is None:
+        pytest.skip("the HTML page needs jinja2, which is not installed")
+    from pytest_parallelism.reports import html
+
+    others = [Results.of(points(seed), name=name) for seed, name in ((2, "small"), (3, "large"))]
+    path = tmp_path_factory.mktemp("beside") / "report.html"
+    path.write_text(html.render(Results.of(points(1), others=others)), encoding="utf-8", newline="\n")
+    return path
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no chromium is installed: apt-get install chromium")

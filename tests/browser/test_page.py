@@ -111,6 +111,25 @@ def test_verdict_buttons_show_what_has_one_of_them(opened: Page) -> None:
     assert not opened.locator("button[data-outcome=error]").is_visible()
 
 
+def test_the_filter_leaves_what_is_not_about_tests(page: Page, beside: Path) -> None:
+    page.goto(beside.as_uri())
+    machines, recommended = "#machines .scroll:nth-of-type(1)", "#machines .scroll:nth-of-type(2)"
+    page.locator("#search").fill("tokenize")
+    assert column(page, machines, 1) == ["small", "large", "this run"]
+    assert column(page, recommended, 1) == ["test_tokenize[utf-8]", "test_tokenize[latin-1]"]
+    page.locator("#search").fill("")
+    page.locator("button[data-outcome=inconclusive]").click()
+    assert column(page, machines, 1) == ["small", "large", "this run"]
+    assert column(page, recommended, 1) == column(page, "#answers table", 1)
+
+
+def test_the_figures_of_a_plot_that_is_shown_are_shown_too(opened: Page) -> None:
+    opened.locator("#search").fill("index")
+    assert opened.locator("#history li").filter(visible=True).count() == 1
+    opened.locator("#history li").filter(visible=True).locator("summary").first.click()
+    assert len(column(opened, "#history li table", 1)) == 14
+
+
 def test_the_plots_are_there_and_fit(opened: Page) -> None:
     plots = opened.locator("article svg[role=img]")
     assert plots.count() == 4 * 10

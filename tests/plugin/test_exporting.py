@@ -140,3 +140,18 @@ def test_a_format_that_fails_costs_no_other(suite: Suite) -> None:
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["parallelism: a.csv was not written: RuntimeError: no such figure"])
     assert (Path(suite.pytester.path) / "b.md").exists()
+
+
+def test_what_parallel_strict_fails_is_told(suite: Suite) -> None:
+    suite.write(
+        """
+        @pytest.mark.parallel_strategies("threads", workers=[64], min_speedup=60)
+        def test_it(parallel):
+            parallel.map(work, range(64))
+    """
+    )
+    result = suite.run(ROUNDS, "--parallel-strict", "--parallel-export=out.md")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    text = (Path(suite.pytester.path) / "out.md").read_text("utf-8")
+    assert "**1 not judged**" in text
+    assert "threads-w64: " in text

@@ -15,7 +15,7 @@ from pytest_parallelism.errors import UsageError
 from pytest_parallelism.inference import BETWEEN_RUN, ratio_interval
 from pytest_parallelism.measurement import Memory, Outcome, Verdict
 from pytest_parallelism.record import Record, to_json
-from pytest_parallelism.regression import between_runs, compare, differing
+from pytest_parallelism.regression import between_runs, compare, condition, differing, fair, incomparable
 from pytest_parallelism.settings import Limit, Settings
 from pytest_parallelism.stored import failed, read, runs
 
@@ -100,6 +100,12 @@ class TestVerdicts:
         other = record(environment={"cpu_model": "A", "python": "3.11.9", "gil": True})
         assert differing(record(), other) is None
 
+    @pytest.mark.parametrize(
+        ("value", "told"), [(True, "on"), (False, "off"), (None, "unknown"), ("3.11.7", "3.11.7"), (2, "2")]
+    )
+    def test_conditions_are_said_in_words(self, value: Any, told: str) -> None:
+        assert condition(record(environment={"x": value}), "x") == told
+
     def test_memory_may_not_grow(self) -> None:
         limit = Limit(metric="memory", loss=0.1)
         more = record(memory=Memory(peak_bytes=130_000_000))
@@ -115,6 +121,36 @@ class TestVerdicts:
 
     def test_a_traced_run_is_not_judged(self) -> None:
         assert outcome(then=record(tracing="coverage")) is Outcome.NOT_JUDGED
+
+
+class TestIncomparable:
+    """What the page and Markdown say of a pair of records, where no limit asks for a verdict."""
+
+    def busy(self, **changes: Any) -> Record:
+        now = record(1.0)
+        return replace(now, contention=replace(now.contention, contended=True), **changes)
+
+    def said(self, now: Record, then: Record) -> str | None:
+        return incomparable("speedup", now=now, then=then, name="0001")
+
+    def test_is_what_no_verdict_can_be_given_on(self) -> None:
+        for then in (record(2.4, workers=4), record(tracing="coverage"), self.busy()):
+            found = compare(FIVE, now=record(), then=then, name="0001")
+            assert found.outcome is Outcome.NOT_JUDGED
+            assert found.sentence.endswith(f": {self.said(record(), then)}")
+        assert self.said(record(), record(1.2)) is None
+
+    def test_is_a_loaded_point_without_an_estimate(self) -> None:
+        assert self.said(self.busy(), record()) == "the machine was busy with other things during this run"
+        estimated = self.busy(uncontended_speedup=record(1.7).speedup)
+        assert self.said(estimated, record()) is None
+        assert fair(estimated) == record(1.7).speedup
+        assert fair(record()) == record().speedup
+
+    def test_is_no_throughput_of_a_loaded_machine_though_an_estimate_is_there(self) -> None:
+        estimated = self.busy(uncontended_speedup=record(1.7).speedup)
+        assert incomparable("throughput", now=estimated, then=record(), name="0001")
+        assert incomparable("memory", now=estimated, then=record(), name="0001") is None
 
 
 class TestSpread:

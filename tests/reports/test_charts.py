@@ -220,6 +220,8 @@ def test_the_description_says_when_nothing_gains_and_when_it_may_scale_on(entry:
     assert (
         "Nothing is faster beyond noise; the highest figure is 0.98x (±.03), threads with 2 workers." in slow
     )
+    traced = drawn(charts.speedup([entry("threads", 2, 1.9, tracing="coverage")])).description
+    assert "No advice; the highest figure is 1.90x (±.03), threads with 2 workers." in traced
     scaling = drawn(charts.speedup([entry("p", 1, 0.98), entry("p", 2, 1.9)])).description
     assert "1.90x (±.03), p with 2 workers: no more were measured." in scaling
 

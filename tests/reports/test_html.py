@@ -14,7 +14,7 @@ import pytest
 
 from pytest_parallelism.history import Seen, Series
 from pytest_parallelism.measurement import Interval, Outcome, Verdict
-from pytest_parallelism.record import Entry
+from pytest_parallelism.record import Contention, Entry
 from pytest_parallelism.reports.html import render
 from pytest_parallelism.reports.results import Results
 
@@ -104,6 +104,33 @@ def test_where_nothing_gains_the_answer_is_to_run_sequentially(entry: Make) -> N
     assert "run it sequentially" in page.text
 
 
+def test_where_nothing_can_be_told_it_says_so_and_not_that_nothing_gains(entry: Make) -> None:
+    alone = Interval(estimate=1.9, low=1.9, high=1.9, confidence=0.0)
+    lone = shown(entry("processes", 2, 1.9, speedup=alone))
+    assert "No advice: one pair of rounds shows no noise, measure more of them." in lone.text
+    assert lone.row("test_parse")[1] == "no advice"
+    traced = entry("processes", 2, 1.9, tracing="coverage", test="traced")
+    assert "No advice: a tracer ran" in shown(traced).text
+    assert "Only the sequential baseline was measured." in shown(entry("sequential", 1, 1.0)).text
+    assert "No advice for any test." in shown(entry("loky", 2, 1.9, speedup=alone), traced).text
+    both = shown(entry("threads", 2, 0.98), entry("loky", 2, 1.9, test="b"), traced).text
+    assert "1 of 2 tests is faster in parallel, beyond noise. No advice for 1 more." in both
+
+
+def test_the_lead_says_where_the_machine_was_busy(entry: Make) -> None:
+    busy = entry("processes", 2, 1.0, waited=0.4)
+    said = "beyond noise, but the machine was busy: measure again on a calm one."
+    assert f"test_parse is not faster in parallel, {said}" in shown(busy).text
+    assert f"1 of 2 tests is faster in parallel, {said}" in shown(busy, entry("loky", 2, 1.9, test="b")).text
+    assert said not in shown(entry("processes", 2, 1.9, waited=0.4)).text
+
+
+def test_the_lead_is_short_whatever_the_test_is_called(entry: Make) -> None:
+    source = render(Results.of([entry("processes", 2, 1.9, test="test_" + "x" * 5_000)]))
+    (lead,) = re.findall(r'<p class="lead">(.*)</p>', source)
+    assert len(lead) < 150
+
+
 def test_verdicts_are_counted_and_their_sentences_shown(entry: Make) -> None:
     page = shown(
         entry("processes", 2, 1.91, verdicts=(verdict("passed", "reaches it"),)),
@@ -184,13 +211,51 @@ def test_with_one_other_run_points_are_set_beside_it(entry: Make) -> None:
     assert "Only in the stored run: 1 point test_parse ray-w2" in page.text
 
 
+def test_a_test_that_gains_no_more_shows_its_loss_on_the_first_screen(entry: Make) -> None:
+    stored = Results.of([entry("processes", 2, 1.9), entry("loky", 2, 1.2)], name="0003")
+    page = shown(entry("processes", 2, 1.0), entry("loky", 2, 1.0), others=[stored])
+    assert page.row("test_parse", "sequential")[-1] == "-47.4 % worse processes-w2"
+
+
+def test_then_and_now_are_the_figures_that_were_compared(entry: Make) -> None:
+    busy = Contention(sequential=0.5, parallel=0.5, reference_speedup=None, contended=True)
+    alone = Interval(estimate=1.89, low=1.8, high=1.98, confidence=0.98)
+    loaded = entry("processes", 2, 1.2, contention=busy, uncontended_speedup=alone)
+    page = shown(loaded, others=[Results.of([entry("processes", 2, 1.9)], name="0003")])
+    cells = page.row("test_parse", "processes-w2", "1.90 ±.03")
+    assert cells[3:5] == ["1.89 ±.09 (uncontended)", "-0.5 %"]
+
+
+def test_under_parallel_strict_what_was_not_judged_needs_attention(entry: Make) -> None:
+    point = entry("processes", 2, 1.2, verdicts=(verdict("not judged", "2 usable cores"),))
+    row = ["test_parse", "processes-w2", "not judged", "2 usable cores"]
+    assert shown(point, strict=True).row("test_parse", "processes-w2", "not judged") == row
+    assert "Needs attention" not in shown(point).text
+
+
+def test_what_was_expected_to_fail_is_listed_and_needs_no_attention(entry: Make) -> None:
+    point = entry("loky", 2, status="failed", reason="as expected: bug 7")
+    page = shown(point, entry("processes", 2, 1.9))
+    assert page.row("loky-w2") == ["loky-w2", "xfailed", "as expected: bug 7"]
+    assert page.row("test_parse", "processes-w2")[6] == ""
+    assert "Needs attention" not in page.text
+
+
+@pytest.mark.parametrize(("commit", "told"), [("c0ffee" * 6, "commit c0ffeec0ff"), ("unversioned", "")])
+def test_a_commit_is_named_where_there_is_one(entry: Make, commit: str, told: str) -> None:
+    stored = Results.of([entry("processes", 2, 1.9)], name="0003", commit=commit)
+    page = shown(entry("processes", 2, 1.9), others=[stored], commit=commit)
+    assert page.text.count("commit c0ffeec0ff") == (2 if told else 0)
+    assert "unversion" not in page.text
+
+
 def test_a_single_pair_of_rounds_is_not_compared(entry: Make) -> None:
     alone = Interval(estimate=1.2, low=1.2, high=1.2, confidence=0.0)
     stored = Results.of([entry("processes", 2, 1.91)], name="0003")
     page = shown(entry("processes", 2, 1.2, speedup=alone), others=[stored])
     assert (
         page.row("test_parse", "processes-w2", "1.91 ±.03")[-1]
-        == "not comparable one pair of rounds shows no noise"
+        == "not comparable this run has a single pair, which proves nothing"
     )
 
 

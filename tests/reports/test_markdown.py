@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_parallelism.measurement import Interval, Outcome, Verdict
-from pytest_parallelism.record import Entry
+from pytest_parallelism.record import Contention, Entry
 from pytest_parallelism.reports.markdown import LIMIT, render
 from pytest_parallelism.reports.results import Results
 
@@ -148,9 +148,58 @@ DOUBTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changes", DOUBTS.values(), ids=DOUBTS)
-def test_a_change_from_figures_that_prove_nothing_is_not_bold(entry: Make, changes: dict[str, Any]) -> None:
+def test_figures_that_prove_nothing_are_not_compared_and_why_is_said(
+    entry: Make, changes: dict[str, Any]
+) -> None:
     made = against([entry("processes", 2, 1.2)], [entry("processes", 2, 1.8, **changes)])
-    assert cells(made, "test_parse | processes")[6] == "-33.3 %"
+    assert cells(made, "test_parse | processes")[6] == ""
+    assert re.search(r"Not compared: .*0000_base .*\(1 point\)\n", made)
+
+
+def test_a_change_of_a_loaded_point_names_the_estimate_that_was_compared(entry: Make) -> None:
+    alone = Interval(estimate=1.89, low=1.8, high=1.98, confidence=0.98)
+    busy = Contention(sequential=0.5, parallel=0.5, reference_speedup=None, contended=True)
+    now = entry("processes", 2, 1.2, contention=busy, uncontended_speedup=alone)
+    made = against([now], [entry("processes", 2, 1.9)])
+    assert cells(made, "test_parse | processes")[6] == "-0.5 % to 1.89 ±.09 (uncontended)"
+
+
+def test_several_runs_stand_in_a_table_by_machine(entry: Make) -> None:
+    big = {"python": "3.13.1", "gil": False, "cpu_model": "Xeon|"}
+    machines = [
+        ("big", "c0ffee" * 4, [entry("threads", 8, 6.2, usable_cores=16, environment=big)]),
+        ("traced", "unversioned", [entry("loky", 2, 1.9, tracing="coverage")]),
+    ]
+    others = [Results.of(run, name=name, commit=commit) for name, commit, run in machines]
+    made = render(Results.of([entry("processes", 2, 1.91)], others=others))
+    assert cells(made, "big")[2:] == ["c0ffeec0ff", "16", "Xeon\\", "", "3.13.1", "off", "182 MB"]
+    assert cells(made, "traced")[1:4] == ["", "", "2"]
+    assert cells(made, "test | big") == ["test", "big", "traced", "this run"]
+    used = ["6.20 ±.03 threads-w8, 182 MB", "no advice", "1.91 ±.03 processes-w2, 182 MB"]
+    assert cells(made, "test_parse | 6.20")[1:] == used
+
+
+def test_more_runs_than_have_room_are_left_out(entry: Make) -> None:
+    others = [Results.of([entry("loky", 2, 1.9)], name=f"{n:04}" + "x" * 90) for n in range(1_200)]
+    made = render(Results.of([entry("loky", 2, 1.9)], others=others))
+    assert len(made.encode()) <= LIMIT
+    assert re.search(r"^\d+ of 1201 runs are left out here\.$", made, re.MULTILINE)
+    assert "1 of 1 tests are left out here." in made
+
+
+def test_under_parallel_strict_what_could_not_be_judged_is_a_failure(entry: Make) -> None:
+    verdicts = (verdict(Outcome.INCONCLUSIVE, "who knows"), verdict(Outcome.PASSED))
+    made = render(Results.of([entry("threads", 2, 1.2, verdicts=verdicts)], strict=True))
+    assert made.startswith("### Parallelism: 1 passed, **1 inconclusive**\n")
+    assert "- **test_parse**, threads-w2: who knows\n" in made
+    assert cells(made, "test_parse | threads")[-1] == "**inconclusive**, passed"
+
+
+def test_what_was_expected_to_fail_is_neither_bold_nor_a_failure(entry: Make) -> None:
+    made = render(Results.of([entry("loky", 2, status="failed", reason="as expected: bug 7")]))
+    assert made.startswith("### Parallelism: points: 1 xfailed\n")
+    assert cells(made, "test_parse | loky")[-1] == "xfailed: as expected: bug 7"
+    assert "**" not in made
 
 
 HOSTILE = {

@@ -4,13 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_parallelism.history import Seen, Series
 from pytest_parallelism.measurement import Interval
+from pytest_parallelism.reports import history
 from pytest_parallelism.reports.text import (
     amount,
     cells,
     clean,
+    commit,
     counted,
     half_width,
+    moment,
     percent,
     seconds,
     shorten,
@@ -124,3 +128,24 @@ def test_wrapped_lines_begin_in_one_column() -> None:
 )
 def test_amounts_have_three_digits_and_a_letter_for_thousands(number: float, shown: str) -> None:
     assert amount(number) == shown
+
+
+def test_a_commit_is_its_first_ten_characters_and_no_word_for_none() -> None:
+    assert commit("c0ffee" * 6) == "c0ffeec0ff"
+    assert commit("unversioned") == commit("") == ""
+
+
+def test_a_moment_is_to_the_minute() -> None:
+    assert moment("2025-11-22T08:41:59.123+00:00") == "2025-11-22 08:41 UTC"
+    assert moment("") == ""
+
+
+def test_the_lines_of_a_history_do_not_name_a_commit_that_is_none() -> None:
+    found = Interval(estimate=1.9, low=1.8, high=2.0, confidence=0.98)
+    seen = [
+        Seen(run=run, when="2025-11-22T08:41", commit=name, speedup=found)
+        for run, name in (("0001", "c0ffee" * 6), ("0002", "unversioned"))
+    ]
+    _, first, second = history.render([Series(point="test_a[threads-w2]", seen=tuple(seen))])
+    assert first.split() == ["0001", "2025-11-22T08:41", "c0ffeec0", "1.90", "[1.80,", "2.00]"]
+    assert second.split() == ["0002", "2025-11-22T08:41", "1.90", "[1.80,", "2.00]"]

@@ -86,8 +86,22 @@ def test_tests_without_advice_have_no_part_in_it(entry: Make) -> None:
         entry("sequential", 1, 1.0, test="baseline"),
         entry("processes", 2, status="failed", test="failed"),
     ]
-    assert configuration(*points) == {
-        "default_executor": "sequential",
+    gaining = entry("processes", 4, 3.8, test="gaining")
+    assert configuration(*points, gaining) == {
+        "default_executor": "processes",
+        "max_workers": {"io_bound": None, "cpu_bound": 4},
+        "backends": {"gaining": "processes"},
+    }
+
+
+@pytest.mark.parametrize(("strategy", "tracing"), [("processes", "coverage"), ("sequential", None)])
+def test_without_any_advice_nothing_is_recommended_and_a_comment_says_so(
+    entry: Make, strategy: str, tracing: str | None
+) -> None:
+    made = render(Results.of([entry(strategy, 2, 1.9, tracing=tracing)]))
+    assert made.startswith("# pytest-parallelism recommends nothing here: no measurement shows")
+    assert yaml.safe_load(made)["parallelization"] == {
+        "default_executor": None,
         "max_workers": {"io_bound": None, "cpu_bound": None},
         "backends": {},
     }

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from ...measurement import Interval, Outcome
 from ...record import Record
 from .. import text
+from ..attention import failing, troubles
+from ..comparison import Change, changes, telling
 from ..conditions import conditions
-from ..findings import point_name
+from ..findings import BUSY, advice, answer, busy, contenders, ending, point_name
 from ..results import Results
-from .runs import Change, changes
-from .shapes import GRAVITY, Cell, Content, Group, Row, Table, groups, interval, merged, name_of, outcomes
+from .shapes import GRAVITY, Cell, Content, Group, Row, Table, groups, name_of, outcomes
 from .shapes import signed_seconds as signed
 
 __all__ = ["answers", "attention"]
+
+LONGEST_NAME = 80
+"""Characters of a test's name in the sentence above all."""
 
 SCALE_WIDTH = 132.0
 SCALE_MARGIN = 6.0
@@ -42,26 +46,19 @@ def answers(results: Results) -> Content:
 
 
 def attention(results: Results) -> Content:
-    """Every verdict that failed or is inconclusive, and every test that ended without figures."""
+    """Every verdict that failed or is inconclusive, and every point that failed."""
+    of = {group.test: group for group in groups(results)}
     rows: list[Row] = []
-    for group in groups(results):
-        told = [
-            (entry, (verdict.outcome.value, verdict.sentence))
-            for entry in group.entries
-            if entry.record
-            for verdict in entry.record.verdicts
-            if verdict.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE)
+    for trouble in troubles(results, failing(results) | {Outcome.INCONCLUSIVE.value}):
+        group, outcome = of[trouble.test], trouble.outcome
+        cells = [
+            Cell(", ".join(map(name_of, trouble.entries))),
+            Cell(chips=[(outcome, outcome)]),
+            Cell(trouble.sentence),
         ]
-        ended = [
-            (entry, (entry.status, entry.reason or "no reason given"))
-            for entry in group.entries
-            if entry.status in ("failed", "error")
-        ]
-        for (outcome, sentence), about in merged([*told, *ended]).items():
-            cells = [Cell(", ".join(map(name_of, about))), Cell(chips=[(outcome, outcome)]), Cell(sentence)]
-            rows.append(
-                Row(name=group.title, href=group.ident, cells=cells, outcomes=[outcome], words=group.words)
-            )
+        rows.append(
+            Row(name=group.title, href=group.ident, cells=cells, outcomes=[outcome], words=group.words)
+        )
     heads = ("Test", "Points", "Outcome", "Why")
     caption = "Missed and inconclusive gates, and tests that failed"
     return {"table": Table(caption=caption, heads=heads, rows=rows)} if rows else None
@@ -69,14 +66,31 @@ def attention(results: Results) -> Content:
 
 def _sentence(found: Sequence[Group]) -> str:
     measured = [group for group in found if group.records]
-    gaining = sum(group.chosen is not None for group in measured)
+    judged = [group for group in measured if contenders(group.records)]
+    if not judged:
+        return _nothing_told(measured)
+    gaining = sum(group.chosen is not None for group in judged)
+    if len(judged) == 1:
+        title = text.shorten(text.clean(judged[0].title), LONGEST_NAME)
+        said = f"{title} is {'' if gaining else 'not '}faster in parallel, beyond noise"
+    else:
+        how = {0: "None", len(judged): "All"}.get(gaining, f"{gaining:,}")
+        are = "is" if gaining == 1 else "are"
+        said = f"{how} of {len(judged):,} tests {are} faster in parallel, beyond noise"
+    if any(busy(contenders(group.records)) for group in judged if group.chosen is None):
+        said += f", {BUSY}"
+    untold = len(measured) - len(judged)
+    return f"{said}. No advice for {untold:,} more." if untold else f"{said}."
+
+
+def _nothing_told(measured: Sequence[Group]) -> str:
+    """Where no test has advice: why, as far as it is one reason."""
     if not measured:
         return "Nothing was measured."
-    if len(measured) == 1:
-        return f"{measured[0].title} is {'' if gaining else 'not '}faster in parallel, beyond noise."
-    how = {0: "None", len(measured): "All"}.get(gaining, str(gaining))
-    are = "is" if gaining == 1 else "are"
-    return f"{how} of {len(measured):,} tests {are} faster in parallel, beyond noise."
+    reasons = {advice(group.records) for group in measured} - {""}
+    if not reasons:
+        return "Only the sequential baseline was measured."
+    return f"N{reasons.pop()[1:]}" if len(reasons) == 1 else "No advice for any test."
 
 
 def _tiles(found: Sequence[Group]) -> Iterator[tuple[str, str, str]]:
@@ -117,7 +131,7 @@ def _table(found: Sequence[Group], against: Results | None, changed: dict[str, C
     for group in found:
         cells = [*_figures(group), Cell(chips=_chips(group), rank=_gravity(group))]
         if against:
-            cells.append(_since(group, changed))
+            cells.append(_since(group, telling(group.entries, changed)))
         rows.append(
             Row(
                 name=group.title,
@@ -135,13 +149,13 @@ def _table(found: Sequence[Group], against: Results | None, changed: dict[str, C
 def _figures(group: Group) -> list[Cell]:
     chosen = group.chosen
     if chosen is None:
-        why = "sequential" if group.records else "nothing measured"
+        why = answer(group.records) if group.records else "nothing measured"
         return [Cell(why), Cell(), Cell(), Cell(), Cell()]
     saved = chosen.sequential_median - chosen.parallel_seconds
     low, high = text.speedup(chosen.speedup.low), text.speedup(chosen.speedup.high)
     return [
-        Cell(point_name(chosen.strategy, chosen.workers)),
-        Cell(interval(chosen.speedup)),
+        Cell(answer(group.records)),
+        Cell(text.interval(chosen.speedup)),
         Cell(f"{low} to {high}"),
         Cell(signed(saved).removeprefix("+")),
         Cell(signed(_extra(chosen))),
@@ -163,7 +177,7 @@ def _chips(group: Group) -> list[tuple[str, str]]:
 
 def _counts(group: Group) -> dict[str, int]:
     found = Counter(v.outcome.value for r in group.records for v in r.verdicts)
-    found.update(entry.status for entry in group.entries if entry.status in ("failed", "error"))
+    found.update(end for entry in group.entries if (end := ending(entry)) in ("failed", "error"))
     return {outcome: found[outcome] for outcome in GRAVITY if found[outcome]}
 
 
@@ -173,14 +187,13 @@ def _gravity(group: Group) -> int:
     return (len(GRAVITY) - GRAVITY.index(outcome)) * 1_000_000 + number
 
 
-def _since(group: Group, changed: dict[str, Change]) -> Cell:
-    """The change of the recommended point."""
-    entry = next((e for e in group.entries if e.record and e.record is group.chosen), None)
-    change = changed.get(entry.nodeid) if entry else None
+def _since(group: Group, change: Change | None) -> Cell:
+    """The change, with its point where that is not the recommended one."""
     if change is None:
         return Cell()
-    figure = f"{text.change(change.ratio.estimate)} " if change.ratio else ""
-    return Cell(chips=[(change.outcome, figure + change.outcome)])
+    point = "" if change.now is group.chosen else name_of(change.entry)
+    words = " ".join(filter(None, [change.figure, change.outcome]))
+    return Cell(point, chips=[(change.outcome, words)])
 
 
 @dataclass(frozen=True)

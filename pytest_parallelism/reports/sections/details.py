@@ -8,9 +8,9 @@ from ...measurement import Outcome, Verdict
 from ...record import Entry, Record
 from .. import charts, svg, text
 from ..conditions import conditions as sentences
-from ..findings import BASELINE, advice, best, contention, cost, described, notes_of
+from ..findings import BASELINE, advice, best, contention, cost, described, ending, notes_of
 from ..resources import COLUMNS, LEGEND
-from .shapes import Cell, Content, Group, Row, Table, interval, known, merged, name_of, outcomes
+from .shapes import Cell, Content, Group, Row, Table, known, merged, name_of, outcomes
 from .shapes import signed_seconds as signed
 
 __all__ = ["conditions", "plots", "points", "resources", "startup", "untried", "verdicts"]
@@ -81,8 +81,8 @@ def untried(group: Group) -> Content:
     """Points that were not measured, were skipped or failed, with their reasons."""
     missing = [e for e in group.entries if e.record is None]
     rows = []
-    for status in dict.fromkeys(entry.status for entry in missing):
-        about = merged((e, e.reason or "no reason given") for e in missing if e.status == status)
+    for status in dict.fromkeys(map(ending, missing)):
+        about = merged((e, e.reason or "no reason given") for e in missing if ending(e) == status)
         for reason, entries in about.items():
             names = ", ".join(map(name_of, entries))
             cells = [Cell(chips=[(status, status)]), Cell(reason)]
@@ -142,7 +142,7 @@ def _figures(r: Record) -> list[Cell]:
     low, high = text.speedup(r.speedup.low), text.speedup(r.speedup.high)
     return [
         Cell(str(r.workers)),
-        Cell(interval(r.speedup)),
+        Cell(text.interval(r.speedup)),
         Cell(f"{low} to {high}" if r.speedup.confidence else "unknown"),
         Cell(text.percent(r.efficiency.estimate)),
         Cell(text.seconds(r.parallel_seconds)),

@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import replace
 
-from ... import regression
 from ...history import Series
-from ...measurement import Interval
-from ...record import Entry, Record
+from ...record import Entry
 from .. import charts, svg, text
-from ..findings import BASELINE, point_name, recommended
+from ..comparison import Change, changes, counted
+from ..machines import FACTS, facts, name_of_run, runs, titles, used
 from ..results import Results
-from .shapes import Cell, Content, Row, Table, groups, interval, known, moment, name_of, outcomes
+from .shapes import Cell, Content, Row, Table, groups, known, name_of, outcomes
 
-__all__ = ["Change", "changes", "compared", "history", "machines"]
+__all__ = ["compared", "history", "machines"]
 
 MOST_PLOTS = 60
 """Of stored runs; the table has them all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """A point that both runs have: the ratio of its speedups, or why they cannot be compared."""
-
-    OUTCOMES: ClassVar[Sequence[str]] = ("worse", "better", "within noise", "not comparable")
-
-    entry: Entry
-    now: Record
-    then: Record
-    ratio: Interval | None
-    reason: str
-
-    @property
-    def outcome(self) -> str:
-        """One of OUTCOMES: beyond noise is where the whole interval lies on one side."""
-        if self.ratio is None:
-            return "not comparable"
-        return "worse" if self.ratio.high < 1 else "better" if self.ratio.low > 1 else "within noise"
-
-
-def changes(results: Results, against: Results) -> dict[str, Change]:
-    """The points, by node id, that both runs measured; of the baseline there is nothing to compare."""
-    stored = {entry.nodeid: entry.record for entry in against.entries}
-    found: dict[str, Change] = {}
-    for entry in results.entries:
-        then = stored.get(entry.nodeid)
-        if entry.record is None or then is None or entry.strategy == BASELINE:
-            continue
-        reason = _incomparable(entry.record, then)
-        ratio = None if reason else regression.change("speedup", entry.record, then)
-        found[entry.nodeid] = Change(
-            entry=entry, now=entry.record, then=then, ratio=ratio, reason=reason or ""
-        )
-    return found
 
 
 def compared(results: Results) -> Content:
@@ -81,24 +43,29 @@ def compared(results: Results) -> Content:
 
 def machines(results: Results) -> Content:
     """Several runs beside each other: their machines, and what each recommends."""
-    if len(results.others) < 2:
+    beside = runs(results)
+    if not beside:
         return None
-    runs = [*results.others, results]
-    names = [run.name or "this run" for run in runs]
-    facts = [Row(name=name, cells=_facts(run)) for name, run in zip(names, runs, strict=True)]
-    chosen = [{test: recommended(_records(es)) for test, es in run.tests.items()} for run in runs]
-    tests = {test: title for run in runs for test, title in run.titles.items()} | results.titles
-    links = {group.test: group.ident for group in groups(results)}
-    rows = [
-        Row(name=title, href=links.get(test, ""), cells=[_use(one, test) for one in chosen])
-        for test, title in tests.items()
-    ]
-    heads = ("Run", "When", "Commit", "Usable cores", "CPU", "Python", "GIL", "Memory at peak")
+    here = {group.test: group for group in groups(results)}
+    rows = []
+    for test, title in titles(beside).items():
+        group = here.get(test)
+        rows.append(
+            Row(
+                name=title,
+                href=group.ident if group else "",
+                cells=[Cell(used(run, test)) for run in beside],
+                outcomes=outcomes(group.entries if group else []),
+                words=group.words if group else test,
+            )
+        )
+    heads = ("Run", *(head[0].upper() + head[1:] for head in FACTS))
+    known_of = [Row(name=name_of_run(run), cells=[Cell(fact) for fact in facts(run)]) for run in beside]
     return {
-        "machines": Table(caption="Machines", heads=heads, rows=facts),
+        "machines": Table(caption="Machines", heads=heads, rows=known_of),
         "tests": Table(
             caption="What each run recommends: speedup ± half-width and memory at peak",
-            heads=("Test", *names),
+            heads=("Test", *map(name_of_run, beside)),
             rows=rows,
         ),
     }
@@ -125,23 +92,17 @@ def history(results: Results) -> Content:
     return {"table": table, "plots": [plot for plot in plots if plot]}
 
 
-def _incomparable(now: Record, then: Record) -> str | None:
-    if not (now.speedup.confidence and then.speedup.confidence):
-        return "one pair of rounds shows no noise"
-    return regression.differing(now, then)
-
-
 def _then_and_now(results: Results, change: Change) -> Row:
     entry, ratio = change.entry, change.ratio
     if ratio is None:
         figures = [Cell(), Cell()]
     else:
         ends = f"{text.change(ratio.low)} to {text.change(ratio.high)}"
-        figures = [Cell(text.change(ratio.estimate)), Cell(ends)]
+        figures = [Cell(change.figure), Cell(ends)]
     cells = [
         Cell(name_of(entry)),
-        Cell(interval(change.then.speedup)),
-        Cell(interval(change.now.speedup)),
+        Cell(counted(change.then)),
+        Cell(counted(change.now)),
         *figures,
         Cell(change.reason, chips=[(change.outcome, change.outcome)]),
     ]
@@ -158,50 +119,6 @@ def _only(run: Results, other: Results) -> list[str]:
     ]
 
 
-def _records(entries: Iterable[Entry]) -> list[Record]:
-    return [entry.record for entry in entries if entry.record is not None]
-
-
-def _facts(run: Results) -> list[Cell]:
-    records = run.records
-    peaks = [
-        chosen.memory.peak_bytes
-        for entries in run.tests.values()
-        if (chosen := recommended(_records(entries))) and chosen.memory.peak_bytes is not None
-    ]
-    return [
-        Cell(moment(run.when)),
-        Cell(run.commit[:10]),
-        Cell(_distinct(str(r.usable_cores) for r in records)),
-        Cell(_distinct(_told(r, "cpu_model") for r in records)),
-        Cell(_distinct(_told(r, "python") for r in records)),
-        Cell(_distinct(_told(r, "gil") for r in records)),
-        known(text.size, max(peaks, default=None)),
-    ]
-
-
-def _told(record: Record, key: str) -> str:
-    value = record.environment.get(key)
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "unknown" if value is None else str(value)
-
-
-def _distinct(words: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(words))
-
-
-def _use(chosen: dict[str, Record | None], test: str) -> Cell:
-    if test not in chosen:
-        return Cell("not in this run")
-    record = chosen[test]
-    if record is None:
-        return Cell("sequential")
-    peak = record.memory.peak_bytes
-    memory = "" if peak is None else f", {text.size(peak)}"
-    return Cell(f"{interval(record.speedup)} {point_name(record.strategy, record.workers)}{memory}")
-
-
 def _over_time(results: Results, series: Series, entry: Entry | None) -> Row:
     name = f"{results.titles[entry.test]} {name_of(entry)}" if entry else series.point
     speedups = [seen.speedup for seen in series.seen]
@@ -211,7 +128,7 @@ def _over_time(results: Results, series: Series, entry: Entry | None) -> Row:
         name=name,
         cells=[
             Cell(f"{len(speedups):,}"),
-            *(Cell(interval(found)) for found in (speedups[0], speedups[-1], ranked[0], ranked[-1])),
+            *(Cell(text.interval(found)) for found in (speedups[0], speedups[-1], ranked[0], ranked[-1])),
             Cell() if step is None else known(text.change, step.step),
             Cell(step.run if step else ""),
         ],
@@ -228,9 +145,9 @@ def _plotted(row: Row, series: Series, ident: str) -> dict[str, object] | None:
         Row(
             name=seen.run,
             cells=[
-                Cell(moment(seen.when)),
-                Cell(seen.commit[:10]),
-                Cell(interval(seen.speedup)),
+                Cell(text.moment(seen.when)),
+                Cell(text.commit(seen.commit)),
+                Cell(text.interval(seen.speedup)),
                 known(text.change, seen.step),
             ],
         )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from ...measurement import Interval, Verdict
+from ...measurement import Verdict
 from ...record import Entry, Record
 from .. import text
-from ..findings import point_name, recommended
+from ..findings import ending, point_name, recommended
 from ..results import Results
 
 __all__ = [
@@ -23,10 +23,8 @@ __all__ = [
     "Table",
     "filled",
     "groups",
-    "interval",
     "known",
     "merged",
-    "moment",
     "name_of",
     "outcomes",
     "signed_seconds",
@@ -36,7 +34,7 @@ Of = TypeVar("Of")
 Said = TypeVar("Said", bound=Hashable)
 Content = Mapping[str, Any] | None
 
-GRAVITY = ("failed", "error", "inconclusive", "not judged", "passed", "not measured", "skipped")
+GRAVITY = ("failed", "error", "inconclusive", "not judged", "passed", "not measured", "xfailed", "skipped")
 """Outcomes and what else becomes of points, the worst first."""
 
 MANY_TESTS = 12
@@ -109,11 +107,14 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """The figures of one thing, by its ``name``. ``outcomes``: what the verdict buttons find it by."""
+    """The figures of one thing, by its ``name``.
+
+    ``outcomes``: what the verdict buttons find it by; None where it is about no test: the filter leaves it.
+    """
 
     name: str
     cells: Sequence[Cell]
-    outcomes: Sequence[str] = ()
+    outcomes: Sequence[str] | None = None
     words: str = ""
     href: str = ""
     best: bool = False
@@ -131,22 +132,12 @@ class Table:
 
 def known(form: Callable[[float], str], value: float | None) -> Cell:
     """An empty cell where the value is unknown."""
-    return Cell() if value is None else Cell(form(value))
-
-
-def interval(speedup: Interval) -> str:
-    """``1.91 ±.03``."""
-    return f"{text.speedup(speedup.estimate)} {text.half_width(speedup)}"
+    return Cell(text.known(form, value))
 
 
 def signed_seconds(value: float) -> str:
     """``+1.2 s``, ``-30 ms``."""
     return f"{'-' if value < 0 else '+'}{text.seconds(abs(value))}"
-
-
-def moment(when: str) -> str:
-    """Of ISO 8601 in UTC: ``2025-11-22 08:41 UTC``."""
-    return f"{when[:16].replace('T', ' ')} UTC" if when else ""
 
 
 def name_of(entry: Entry) -> str:
@@ -159,7 +150,7 @@ def outcomes(entries: Iterable[Entry]) -> list[str]:
     found: dict[str, None] = {}
     for entry in entries:
         if entry.status != "measured":
-            found[entry.status] = None
+            found[ending(entry)] = None
         found |= dict.fromkeys(verdict.outcome.value for verdict in _verdicts(entry))
     return sorted(found, key=GRAVITY.index)
 
