@@ -51,8 +51,8 @@ def summarize(state: State) -> list[str]:
     try:
         with Path(os.environ[STEP_SUMMARY]).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(markdown.render(_results(state, history=False)) + "\n")
-    except OSError as error:
-        return [f"the summary of this step was not written: {error}"]
+    except Exception as error:  # noqa: BLE001  # whatever it is, it costs nothing else of the session
+        return [f"the summary of this step was not written: {_in_words(error)}"]
     return []
 
 
