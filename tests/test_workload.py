@@ -78,9 +78,9 @@ class TestArguments:
         assert sentence in str(caught.value)
 
     def test_items_must_be_some(self) -> None:
-        with pytest.raises(UsageError, match="got no items"):
+        with pytest.raises(UsageError, match="a map of no items"):
             Workload.of_map(double, [])
-        with pytest.raises(UsageError, match="items to map over, not int"):
+        with pytest.raises(UsageError, match="a map takes items, one after another, not int"):
             Workload.of_map(double, 3)  # type: ignore[arg-type]  # the mistake under test
         with pytest.raises(UsageError, match="takes a function and its items, not 3"):
             Workload.of_map(3, [1])  # type: ignore[arg-type]  # the mistake under test
