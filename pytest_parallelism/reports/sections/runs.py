@@ -72,12 +72,12 @@ def machines(results: Results) -> Content:
 
 
 def history(results: Results) -> Content:
-    """Every point over stored runs in a table, and up to MOST_PLOTS of them as small plots too."""
+    """Every point over its stored runs in a table, and up to MOST_PLOTS of them as small plots too."""
     entries = {entry.nodeid: entry for entry in results.entries}
     chosen = {id(group.chosen) for group in groups(results) if group.chosen}
     found: list[tuple[int, Row, Series]] = []
     for series in results.history:
-        if series.seen:
+        if len(series.seen) > 1:  # one run is no history
             entry = entries.get(series.point)
             stepped = any(seen.step is not None for seen in series.seen)
             recommended = entry is not None and id(entry.record) in chosen
