@@ -30,10 +30,18 @@ class Change:
 
     @property
     def outcome(self) -> str:
-        """One of OUTCOMES: beyond noise is where the whole interval lies on one side."""
+        """One of OUTCOMES: beyond noise is where the whole interval lies on one side.
+
+        As for gates, nothing is worse whose parallel rounds became faster (then it is the baseline that did),
+        and nothing is better by an uncontended estimate, which is a bound from above.
+        """
         if self.ratio is None:
             return "not comparable"
-        return "worse" if self.ratio.high < 1 else "better" if self.ratio.low > 1 else "within noise"
+        if self.ratio.high < 1 and self.now.parallel_seconds >= self.then.parallel_seconds:
+            return "worse"
+        if self.ratio.low > 1 and regression.fair(self.now) is self.now.speedup:
+            return "better"
+        return "within noise"
 
     @property
     def figure(self) -> str:

@@ -36,6 +36,14 @@ def test_a_point_is_worse_or_better_beyond_noise_alone(entry: Make) -> None:
     assert [change.outcome for change in beside(now, then).values()] == ["worse", "better", "within noise"]
 
 
+def test_a_faster_baseline_makes_nothing_worse_and_a_bound_nothing_better(entry: Make) -> None:
+    """As for gates: the parallel rounds did not become slower; an uncontended estimate may be too high."""
+    then = entry("processes", 2, 1.8, parallel_seconds=0.2)
+    assert of_two(entry("processes", 2, 1.0, parallel_seconds=0.19), then).outcome == "within noise"
+    estimated = {"contention": BUSY, "uncontended_speedup": an_interval(1.95)}
+    assert of_two(entry("processes", 2, 1.0, **estimated), then).outcome == "within noise"
+
+
 def test_the_baseline_and_what_one_run_lacks_are_not_compared(entry: Make) -> None:
     now = [entry("sequential", 1, 1.0), entry("loky", 2, 1.8), entry("processes", 2, status="skipped")]
     assert beside(now, [entry("sequential", 1, 1.0), entry("processes", 2, 1.8)]) == {}
