@@ -67,14 +67,14 @@ _PLOTS = (".svg", ".png")
 def check(target: str) -> None:
     """Raises `UsageError`, one sentence, where no report can be written there: asked before all measuring."""
     path = Path(target)
-    formats = list(_FORMATS.values()) if _is_folder(target) else [_format(path)]
-    if path.is_dir() and not _is_folder(target):
-        raise UsageError(f"{target} cannot be written: it is a folder")
-    above = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if above != path and not above.is_dir():
-        raise UsageError(f"{target} cannot be written: {above} is a file")
-    if not os.access(above, os.W_OK):
-        raise UsageError(f"{target} cannot be written: {above} is not yours to write to")
+    try:
+        folder = _is_folder(target)
+        obstacle = _obstacle(path, folder=folder)
+    except OSError as error:  # a name that is too long, a loop of links
+        raise UsageError(f"{target} cannot be written: {error.strerror}") from None
+    formats = list(_FORMATS.values()) if folder else [_format(path)]
+    if obstacle is not None:
+        raise UsageError(f"{target} cannot be written: {obstacle}")
     missing = {name: why for one in formats for name in one.needs if (why := _missing(name))}
     if missing:
         said = " and ".join(f"{name} ({missing[name]})" for name in sorted(missing))
@@ -94,6 +94,16 @@ def export(results: Results, target: str) -> list[Path]:
     for name, suite in _suites(results):
         found += [_written(path / "plots" / (name + suffix), _FORMATS[suffix](suite)) for suffix in _PLOTS]
     return found
+
+
+def _obstacle(path: Path, *, folder: bool) -> str | None:
+    """What is in the way of a file or a folder there, in words."""
+    if path.is_dir() and not folder:
+        return "it is a folder"
+    above = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if above != path and not above.is_dir():
+        return f"{above} is a file"
+    return None if os.access(above, os.W_OK) else f"{above} is not yours to write to"
 
 
 def _missing(name: str) -> str | None:

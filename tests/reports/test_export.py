@@ -91,6 +91,8 @@ def test_what_cannot_be_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         check(str(tmp_path / "file" / "report.md"))
     with pytest.raises(UsageError, match="it is a folder"):
         check(str(tmp_path / "page.html"))
+    with pytest.raises(UsageError, match=r"cannot be written: .*too long"):
+        check(str(tmp_path / f"{'x' * 300}.md"))
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     with pytest.raises(UsageError, match=r"deep/report\.md cannot be written: \S+ is not yours to write to"):
         check(str(tmp_path / "deep" / "report.md"))
