@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,22 +88,16 @@ def _report(asked: argparse.Namespace) -> Iterator[str]:
     if len(found) > 1 and not asked.export:
         raise UsageError("several runs are shown in files: add --export report.html, or name one run")
     names = _apart([run.path for run in found])
-    *others, run = found
+    run = found[-1]
     if not run.points:
         raise UsageError(f"{run.path} holds no point of pytest-parallelism")
     stored = sorted(asked.storage.rglob("*.json")) if asked.export and asked.storage.is_dir() else []
     history, unread = series(stored, run.points.__contains__, MOST_RUNS, until=run.when)
-    results = Results.of(
-        run.entries(),
-        name=names[-1],
-        when=run.when,
-        commit=run.commit,
-        history=history,
-        others=[
-            Results.of(other.entries(), name=name, when=other.when, commit=other.commit)
-            for other, name in zip(others, names, strict=False)
-        ],
-    )
+    *others, last = [
+        Results.of(one.entries(), name=name, when=one.when, commit=one.commit)
+        for one, name in zip(found, names, strict=True)
+    ]
+    results = replace(last, history=tuple(history), others=tuple(others))
     for target in asked.export:
         for path in export(results, target):
             yield f"wrote {path}"

@@ -6,8 +6,10 @@ from ._figures import Figures, measured, only_known, plan_of, weights
 from ._measure import measure
 from ._measured import Measured
 from ._points import Point, points_of
+from ._progress import EVERY, so_far
 
 __all__ = [
+    "EVERY",
     "Figures",
     "Measured",
     "Point",
@@ -16,5 +18,6 @@ __all__ = [
     "only_known",
     "plan_of",
     "points_of",
+    "so_far",
     "weights",
 ]

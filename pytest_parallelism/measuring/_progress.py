@@ -13,12 +13,19 @@ from typing import Any
 
 from ..maps._progress import tqdm_class
 from ..measurement import Pair
+from ..reports import text
 from ._figures import Watch
 
-__all__ = ["progress"]
+__all__ = ["EVERY", "progress", "so_far"]
 
-_EVERY = 0.5
+EVERY = 0.5
 """Seconds between two updates within a point: fast enough to watch, too rare to cost the rounds anything."""
+
+
+def so_far(point: str, pairs: Sequence[Pair]) -> str:
+    """What a live display says of a point after these pairs."""
+    speedup = math.exp(statistics.median(pair.log_ratio for pair in pairs))
+    return f"{point}: {text.counted(len(pairs), 'pair')}, speedup {text.speedup(speedup)} so far"
 
 
 @contextmanager
@@ -56,9 +63,7 @@ class _Bar:
 
     def _watch(self, pairs: Sequence[Pair]) -> None:
         now = time.monotonic()
-        if now - self._last < _EVERY:
+        if now - self._last < EVERY:
             return
         self._last = now
-        speedup = math.exp(statistics.median(pair.log_ratio for pair in pairs))
-        count = f"{len(pairs)} pair" + "s" * (len(pairs) > 1)
-        self._bar.set_postfix_str(f"{self._point}: {count}, speedup {speedup:.2f} so far")
+        self._bar.set_postfix_str(so_far(self._point, pairs))

@@ -26,7 +26,7 @@ def write(state: State) -> list[str]:
     """Writes every report that is asked for; a sentence for each that could not be."""
     from ..export import export
 
-    if not any(entry.record for entry in state.entries.values()):
+    if not state.measured:
         return [f"{', '.join(state.settings.export)}: not written, since no point was measured"]
     results = _results(state)
     failed: list[str] = []
@@ -46,7 +46,7 @@ def summarize(state: State) -> list[str]:
     """Adds the Markdown to the summary of this step of GitHub Actions; a sentence where that cannot be."""
     from ..reports import markdown
 
-    if not any(entry.record for entry in state.entries.values()):
+    if not state.measured:
         return []
     try:
         with Path(os.environ[STEP_SUMMARY]).open("a", encoding="utf-8", errors="backslashreplace") as file:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +10,12 @@ from typing import Any
 import pytest
 
 from ..measurement import Pair
+from ..measuring import EVERY, so_far
 from ..record import Entry
 from ..reports import text
 from ..reports.findings import point_name
 
 __all__ = ["LiveLine", "Progress", "say"]
-
-_EVERY = 0.5
-"""Seconds between two updates: fast enough to watch, too rare to cost the rounds anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,15 +62,13 @@ class LiveLine:
     def show(self, pairs: Sequence[Pair]) -> None:
         """Show the state after these pairs, where there is a terminal and it is time."""
         now = time.monotonic()
-        if now - self._last < _EVERY or not self._wanted():
+        if now - self._last < EVERY or not self._wanted():
             return
         self._last = now
         if self._column is None:
             self._column = self._reporter._tw.width_of_current_line
             self._write("\n")
-        speedup = math.exp(statistics.median(pair.log_ratio for pair in pairs))
-        count = f"{len(pairs)} pair" + "s" * (len(pairs) > 1)
-        parts = [str(self._progress), f"{self._point}: {count}, speedup {text.speedup(speedup)} so far"]
+        parts = [str(self._progress), so_far(self._point, pairs)]
         line = ", ".join([*parts, *filter(None, [self._progress.left(now - self._begun)])])
         self._write("\r\x1b[K" + text.shorten(text.clean(line), self._reporter._tw.fullwidth - 1))
 

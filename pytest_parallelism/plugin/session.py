@@ -314,12 +314,16 @@ class State:
         self.entries[entry.nodeid] = entry
         return entry
 
+    @property
+    def measured(self) -> bool:
+        """Whether any point has figures."""
+        return any(entry.record for entry in self.entries.values())
+
     def export(self, session: pytest.Session) -> None:
         """Write the reports that go to files; without one that is asked for the session has failed."""
         if self.settings.export:
             self.unwritten = exporting.write(self)
-            measured = any(entry.record for entry in self.entries.values())
-            if self.unwritten and measured and session.exitstatus == pytest.ExitCode.OK:
+            if self.unwritten and self.measured and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if exporting.STEP_SUMMARY in os.environ:
             self.unwritten += exporting.summarize(self)

@@ -91,12 +91,9 @@ def speedup(entries: Sequence[Entry]) -> Chart | None:
     found = _series(entries, lambda r: _point(r.workers, r.speedup))
     if not found:
         return None
-    records = _records(entries)
-    above = crowded(records)
-    x = workers_axis({int(count) for count in _across(found)})
-    shade = _shade(above, found, x)
+    records, x, shade = _against_workers(entries, found)
     # The ideal is shown as far as the cores reach: beyond them it would only squeeze the points.
-    ideal = min(x.high, above or x.high)
+    ideal = min(x.high, crowded(records) or x.high)
     y = log_axis("speedup", *_heights(found), 1.0, ideal)
     top = min(x.high, y.high)
     return Chart(
@@ -115,10 +112,7 @@ def efficiency(entries: Sequence[Entry]) -> Chart | None:
     found = _series(entries, lambda r: _point(r.workers, r.efficiency))
     if not found:
         return None
-    records = _records(entries)
-    above = crowded(records)
-    x = workers_axis({int(count) for count in _across(found)})
-    shade = _shade(above, found, x)
+    records, x, shade = _against_workers(entries, found)
     heights, ends = _heights(found)
     y = linear_axis("efficiency", max(1.0, *heights, min(max(ends), 2 * max(heights))), text.percent)
     return Chart(
@@ -204,6 +198,15 @@ def _against_price(
         series=found,
         lines=_baseline(x),
     )
+
+
+def _against_workers(
+    entries: Sequence[Entry], found: Sequence[Series]
+) -> tuple[list[Record], Axis, Shade | None]:
+    """What charts against workers have in common: records, axis, and what lies beyond the cores."""
+    records = _records(entries)
+    x = workers_axis({int(count) for count in _across(found)})
+    return records, x, _shade(crowded(records), found, x)
 
 
 def _records(entries: Sequence[Entry]) -> list[Record]:

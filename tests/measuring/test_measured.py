@@ -132,7 +132,7 @@ def test_a_terminal_shows_a_bar_that_is_gone_at_the_end(monkeypatch: pytest.Monk
     pytest.importorskip("tqdm")
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr("pytest_parallelism.measuring._progress._EVERY", 0.0)
+    monkeypatch.setattr("pytest_parallelism.measuring._progress.EVERY", 0.0)
     measure(work, range(4), strategies=["threads"], workers=[1, 2], rounds=2)
     shown = terminal.getvalue()
     assert "work:" in shown
