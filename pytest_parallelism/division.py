@@ -6,7 +6,7 @@ import heapq
 import math
 from collections.abc import Sequence
 
-__all__ = ["auto_chunk", "balanced"]
+__all__ = ["CHUNKS_PER_WORKER", "auto_chunk", "balanced"]
 
 CHUNKS_PER_WORKER = range(8, 3, -1)
 """Few enough that sending (about 0.1 ms a chunk by our measurement) costs little, and enough for balance."""

@@ -278,6 +278,11 @@ class Measurement:
     """What the strategy wants recorded: how workers are divided, which counts it chose, …"""
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether the workers were those of a cluster of the user's, on other cores than this machine's."""
+        return "address" in self.strategy_info
+
+    @property
     def parallel_usages(self) -> Sequence[Usage]:
         """What the parent and all workers used in each parallel round."""
         return [r.usage for pair in self.pairs for r in pair.parallel]

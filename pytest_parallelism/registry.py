@@ -16,7 +16,7 @@ from . import strategies
 from .errors import UnknownStrategy, UsageError, did_you_mean
 from .strategy import Strategy, listed
 
-__all__ = ["ENTRY_POINTS", "GROUPS", "expand", "find", "load"]
+__all__ = ["ENTRY_POINTS", "GROUPS", "check_connects", "expand", "find", "load"]
 
 ENTRY_POINTS = "pytest_parallelism.strategies"
 """Entry-point group; each entry loads to a `Strategy` or an iterable of them."""
@@ -67,6 +67,14 @@ def expand(names: Iterable[str], known: Mapping[str, Strategy]) -> tuple[Strateg
         for strategy in _members(name, known) if name in GROUPS else (find(name, known),):
             chosen.setdefault(strategy.name, strategy)
     return tuple(chosen.values())
+
+
+def check_connects(names: Iterable[str], known: Mapping[str, Strategy]) -> None:
+    """Raise `UsageError` for a name whose strategy is unknown, or runs on no cluster of the user's."""
+    for name in names:
+        if not find(name, known).connects:
+            others = listed(strategy for strategy in known.values() if strategy.connects)
+            raise UsageError(f"{name} runs on no cluster that has an address; these do: {others or 'none'}")
 
 
 def _members(group: str, known: Mapping[str, Strategy]) -> Sequence[Strategy]:

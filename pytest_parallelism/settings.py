@@ -5,11 +5,13 @@ Knows no pytest: the plugin hands over plain values and turns `UsageError` into 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import nan
 from typing import Any, Literal, get_args
 
+from .addresses import shown
 from .errors import UsageError, did_you_mean
 
 __all__ = [
@@ -32,6 +34,7 @@ IO_IN_FLIGHT = 1000
 """``workers="io"`` on an event loop goes up to this many coroutines in flight."""
 _WORDS = ("auto", "io", "max", "max-1")
 _MARKER = "parallel_strategies"
+_NAME = r"[\w.-]+"
 
 Metric = Literal["speedup", "efficiency", "throughput", "memory"]
 _METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -104,6 +107,8 @@ class Settings:
     compare_anyway: bool = False
     export: tuple[str, ...] = ()
     """Files and folders that reports go to."""
+    address: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """By strategy, where a cluster of the user's is; it may hold credentials."""
 
     @classmethod
     def parse(cls, values: Mapping[str, tuple[str, Any]]) -> Settings:
@@ -333,6 +338,28 @@ def _scaling(raw: Any, where: str) -> str:
     return "strong"
 
 
+def _by_strategy(raw: Any, where: str) -> Mapping[str, str]:
+    given = [raw] if isinstance(raw, str) else raw
+    pairs = list(given.items()) if isinstance(given, Mapping) else [_pair(text) for text in given]
+    found: dict[str, str] = {}
+    for name, address in pairs:
+        if not isinstance(address, str) or not re.fullmatch(_NAME, str(name)) or not address:
+            said = shown(address) if isinstance(address, str) else type(address).__name__
+            raise UsageError(
+                f"{where} must name a strategy and its cluster's address, such as dask=tcp://host:8786, "
+                f"not {said}"
+            )
+        if name in found:
+            raise UsageError(f"{where} gives {name} two addresses: a strategy runs on one cluster")
+        found[name] = address
+    return found
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, address = (part.strip() for part in text.partition("="))
+    return (name, address) if re.fullmatch(_NAME, name) else ("", text)
+
+
 def _targets(raw: Any, where: str) -> tuple[str, ...]:
     given = [raw] if isinstance(raw, str) else list(raw)
     if not all(isinstance(name, str) and name.strip() for name in given):
@@ -354,6 +381,7 @@ _PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "compare_fail": _limits,
     "compare_anyway": _flag,
     "export": _targets,
+    "address": _by_strategy,
 }
 _MARKER_PARSERS: dict[str, Callable[[Any, str], Any]] = {
     "workers": _workers,

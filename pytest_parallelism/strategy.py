@@ -24,6 +24,8 @@ __all__ = [
     "HasAmbient",
     "HasExecutor",
     "HasInfo",
+    "HasKept",
+    "HasNative",
     "HasPids",
     "HasStream",
     "Isolation",
@@ -60,7 +62,8 @@ class StrategyOptions:
     interpreter could not import them (test modules, conftest files). ``start_timeout``: seconds in which
     all workers must have proven to run. ``native_threads``: the limit for BLAS and OpenMP threads in each
     worker, None to leave them alone. ``initializer``: called once in each worker while it starts, so that
-    its time counts as opening; what it raises ends the opening. ``extra``: what the marker's
+    its time counts as opening; what it raises ends the opening. ``address``: where a cluster of the
+    user's is, for a strategy that `Strategy.connects`; None to start one here. ``extra``: what the marker's
     ``options={strategy: {...}}`` says.
     """
 
@@ -68,6 +71,7 @@ class StrategyOptions:
     start_timeout: float = 60.0
     native_threads: int | None = 1
     initializer: Callable[[], object] | None = None
+    address: str | None = field(default=None, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -154,6 +158,24 @@ class HasInfo(Protocol):
         """Plain scalars."""
 
 
+@runtime_checkable
+class HasNative(Protocol):
+    """A pool of an engine whose own interface a workload may use."""
+
+    @property
+    def native(self) -> Any:
+        """The engine's own client (ray, a dask Client, a SparkSession), None where it has none."""
+
+
+@runtime_checkable
+class HasKept(Protocol):
+    """A pool whose workers may have been there before it was opened."""
+
+    @property
+    def kept_seconds(self) -> float:
+        """Seconds that opening it did not take, since its cluster was kept: what that had taken to start."""
+
+
 Open = Callable[[int, StrategyOptions], AbstractContextManager[Pool]]
 
 
@@ -172,6 +194,8 @@ class Strategy:
     counts: Counts = Counts.ANY
     dear: bool = False
     """A cluster: points are ordered so that one is alive at a time."""
+    connects: str = ""
+    """What an address of the user's own cluster looks like, for sentences; empty where it takes none."""
     requires: tuple[str, ...] = ()
     """Importable names, probed with find_spec and never imported."""
     install: str = ""
@@ -191,13 +215,16 @@ class Strategy:
     available: Callable[[int], str | None] | None = None
     """One sentence why it cannot run here with that many workers, None where it can."""
 
-    def obstacle(self, workers: int) -> str | None:
-        """One sentence why this strategy cannot run here with ``workers`` workers, None where it can."""
+    def obstacle(self, workers: int, *, connected: bool = False) -> str | None:
+        """One sentence why this strategy cannot run here with ``workers`` workers, None where it can.
+
+        ``connected``: on a cluster of the user's, so that what it takes to start one is not needed.
+        """
         missing = [name for name in self.requires if not _importable(name)]
         if missing:
             what = self.install or " ".join(missing)
             return f"{self.name} needs {', '.join(missing)}, not installed here: pip install '{what}'"
-        return self.available(workers) if self.available else None
+        return self.available(workers) if self.available and not connected else None
 
     def unsuitable(self, *, function: str, asynchronous: bool) -> str | None:
         """One sentence why a function cannot run on this strategy, None where it can."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from pytest_parallelism.registry import load
 
 ROOT = Path(__file__).parents[1]
 VERDICTS = ("ok", "undecided", "MISSED 1.05", "MISSED 1.10", "MISSED 0.40")
@@ -57,3 +60,40 @@ def test_dispatch_names_the_strategies_when_it_is_asked_for_one_that_does_not_ex
     assert "no strategy is named thread" in done.stderr
     assert "threads" in done.stderr
     assert done.stdout == ""
+
+
+def engines(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "benchmarks/engines.py", "--quick", *options],
+        cwd=ROOT,
+        timeout=3 * AT_MOST_SECONDS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", [name for name, one in load().items() if one.group == "distributed"])
+def test_engines_prints_each_workload_and_what_each_worker_count_gave(name: str) -> None:
+    if obstacle := load()[name].obstacle(2):
+        pytest.skip(obstacle)
+    done = engines(name)
+    rows = re.findall(r"^  (no-ops|payload|20 ms) .*?(\S+(?: \d\.\d+)?)$", done.stdout, re.M)
+    assert [workload for workload, _ in rows] == ["no-ops", "payload", "20 ms"], done.stdout + done.stderr
+    assert {verdict for _, verdict in rows} <= set(VERDICTS)
+    assert "at most: 1 with 1, 2 with 2, 4 with 4 workers: ok" in done.stdout
+    assert done.returncode in (0, 1, 2)
+
+
+def test_engines_names_the_engines_when_it_is_asked_for_one_that_does_not_exist() -> None:
+    done = engines("raid")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no engine is named raid; known: ray, dask" in done.stderr
+
+
+def test_the_tables_of_the_engines_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    tables = import_module("engine_tables")
+    assert dict(tables.written(tables.read())) == {
+        path: path.read_text("utf-8") for path in (tables.TEXT, tables.PAGE)
+    }

@@ -30,23 +30,26 @@ CHECKOUT = Path(__file__).parents[1]
 # A room is a module or folder directly under the package; to the right, what it may import.
 ARROWS = {
     "errors": "",
+    "addresses": "",
     "measurement": "",
     "contention": "measurement",
     "division": "",
     "equality": "",
     "envelope": "errors",
-    "settings": "errors",
+    "settings": "errors addresses",
     "strategy": "errors",
     "resources": "measurement",
     "workers": "errors envelope",
-    "strategies": "errors division envelope resources strategy workers",
+    "clusters": "errors",
+    "strategies": "errors addresses clusters division envelope resources strategy workers",
+    "celery_worker": "strategies",
     "registry": "errors strategy strategies",
     "trace": "measurement envelope",
     "workpool": "errors division envelope strategy trace",
     "workload": "errors measurement envelope equality strategy workpool",
     "alarm": "errors envelope",
     "quiet": "",
-    "rounds": "errors measurement alarm quiet strategy trace workpool workload resources",
+    "rounds": "errors clusters measurement alarm quiet strategy trace workpool workload resources",
     "inference": "errors measurement",
     "replay": "measurement",
     "uncontended": "measurement inference replay",
@@ -62,8 +65,8 @@ ARROWS = {
     "conformance": "errors alarm envelope strategy registry",
     "maps": "errors envelope strategy registry resources",
     "measuring": (
-        "errors measurement envelope settings strategy resources registry workload rounds scaling gate "
-        "record reports export maps"
+        "errors clusters measurement envelope settings strategy resources registry workload rounds scaling "
+        "gate record reports export maps"
     ),
     "__init__": "errors measurement strategy conformance maps measuring",
 }

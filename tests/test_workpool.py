@@ -12,6 +12,7 @@ import pytest
 
 from pytest_parallelism.errors import TaskExit, TaskTimeout, Unsuitable, UsageError
 from pytest_parallelism.strategy import Chunk, Counts, Isolation, Strategy
+from pytest_parallelism.trace import Recorder
 from pytest_parallelism.workpool import WorkPool
 
 
@@ -134,6 +135,21 @@ class TestPoolView:
                 executor: Executor = threads
 
             assert view(WithExecutor()).executor is threads
+
+    def test_an_engines_own_interface_is_there_and_counts_as_use_of_the_pool(self) -> None:
+        class OfAnEngine(FakePool):
+            native = "its client"
+
+        made = view(OfAnEngine())
+        made.recorder = Recorder()
+        assert (made.used, made.native, made.used) == (False, "its client", True)
+        assert made.recorder.unseen
+
+    @pytest.mark.parametrize("how", [{}, {"counts": Counts.ONE, "isolation": Isolation.NONE}])
+    def test_without_an_engine_a_workload_has_none_and_brings_its_own(self, how: dict[str, Any]) -> None:
+        made = view(**how)
+        assert (made.native or "pandas") == "pandas"
+        assert not made.used
 
     def test_costs_must_be_numbers(self) -> None:
         with pytest.raises(UsageError, match=r"cost= must give a number of at least 0, not -1 \(item 1\)"):

@@ -89,6 +89,8 @@ class Ends(NamedTuple):
     names_thread: bool = False
     shows: str = ""
     """What the error's traceback, with its causes, must show."""
+    starves: bool = False
+    """What runs there beside the task may fail too: then the next map ends in `WorkerLost`."""
 
 
 Act = Callable[[Stage, Strategy], Callable[[], Any]]
@@ -99,8 +101,8 @@ class Fault:
     """One way in which a task, a worker or the machine goes wrong.
 
     ``outside``, ``thread``, ``inside``: how it must end where tasks run in other processes, in threads of
-    this one, or in the caller; ``interpreter``: in other interpreters, by default as in threads. A sentence
-    where no strategy can survive it.
+    this one, or in the caller; ``interpreter``: in other interpreters, by default as in threads; ``remote``:
+    on workers of an engine, by default as outside. A sentence where no strategy can survive it.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Fault:
     thread: Ends | str
     inside: Ends | str
     interpreter: Ends | str | None = None
+    remote: Ends | str | None = None
     act: Act | None = None
     timeout: float | None = None
     gentle: bool = False
@@ -117,6 +120,8 @@ class Fault:
 
     def ends(self, strategy: Strategy) -> Ends | str:
         """How it must end there, or one sentence why it cannot be survived."""
+        if strategy.isolation is Isolation.REMOTE and self.remote is not None:
+            return self.remote
         if strategy.isolation in OUTSIDE:
             return self.outside
         if strategy.isolation is Isolation.NONE:
@@ -182,7 +187,9 @@ _RESULT = Ends(None)
 _LOST = Ends(WorkerLost, "SIGKILL", names_worker=True)
 _EXIT_3 = Ends(WorkerLost, "exit code 3", names_worker=True)
 _LATE = Ends(TaskTimeout)
-_ENDS_RUN: dict[str, Any] = {"thread": RUN_ENDS, "inside": RUN_ENDS}
+# An engine's workers are not our children: only the engine's own log may know how they ended.
+_GONE = Ends(WorkerLost, names_worker=True)
+_LOSSES: dict[str, Any] = {"remote": _GONE, "thread": RUN_ENDS, "inside": RUN_ENDS}
 
 _GENTLE = (
     Fault(
@@ -248,6 +255,7 @@ _GENTLE = (
         name="out of memory",
         says="a worker has no memory left (RLIMIT_AS)",
         outside=Ends(MemoryError),
+        remote=Ends(MemoryError, starves=True),
         thread=OWN_LIMIT,
         inside=OWN_LIMIT,
         act=_plain(harm.eat_memory),
@@ -260,28 +268,28 @@ _LOSING = (
         name="killed in a map",
         says="SIGKILL of a worker during a map",
         outside=_LOST,
-        **_ENDS_RUN,
+        **_LOSSES,
         act=_noting(harm.end_process, True),
     ),
     Fault(
         name="killed between maps",
         says="SIGKILL of a worker between two maps",
         outside=_LOST,
-        **_ENDS_RUN,
+        **_LOSSES,
         drive=_killed_between,
     ),
     Fault(
         name="os._exit",
         says="a task calls os._exit(3)",
         outside=_EXIT_3,
-        **_ENDS_RUN,
+        **_LOSSES,
         act=_noting(harm.end_process, False),
     ),
     Fault(
         name="dies beside a child",
         says="a task forks, and then calls os._exit(3)",
         outside=_EXIT_3,
-        **_ENDS_RUN,
+        **_LOSSES,
         act=_noting(harm.die_beside_a_child),
     ),
 )

@@ -8,6 +8,7 @@ import multiprocessing.util
 import os
 import re
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -34,6 +35,8 @@ _HELPERS = re.compile(r"resource_tracker|forkserver")
 
 _SHARED = Path("/dev/shm")  # noqa: S108  # looked at, never written
 _POLL_SECONDS = 0.01
+_TCP_CLOSE = 7
+"""A state of tcp_info (linux/tcp.h): the connection is over on both sides."""
 _THREADS = 17
 """Where proc(5) says how many threads a process has, among the fields after its name."""
 
@@ -77,11 +80,38 @@ def state(folder: Path) -> set[str]:
     return leftovers(folder) | _descriptors() | {f"memory {name}" for name in memory_entries()}
 
 
-def remaining(before: set[str], folder: Path, patience: float, pids: Sequence[int] = ()) -> set[str]:
-    """What is there beyond ``before``, and which of ``pids`` live, and stays so for ``patience`` seconds."""
+def _spent() -> set[str]:
+    """Descriptors on nothing, and on connections that are closed.
+
+    The cores of some engines keep such in this process for good.
+    """
+    found = set()
+    for name in _descriptors():
+        number = int(name.split()[1])
+        if name.endswith(f" on {os.devnull}") or (" on socket:" in name and _closed(number)):
+            found.add(name)
+    return found
+
+
+def _closed(number: int) -> bool:
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as connection:
+        if connection.family in (socket.AF_INET, socket.AF_INET6):
+            return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+    return False
+
+
+def remaining(
+    before: set[str], folder: Path, patience: float, pids: Sequence[int] = (), *, engine: bool = False
+) -> set[str]:
+    """What is there beyond ``before``, and which of ``pids`` live, and stays so for ``patience`` seconds.
+
+    ``engine``: the library of an engine has run here, which may keep descriptors that are spent.
+    """
 
     def look() -> set[str]:
         found = _now(folder, pids) - before
+        if engine:
+            found -= _spent()
         memory = {name for name in found if name.startswith("memory ")}
         return found - {name for name in memory if foreign(name.removeprefix("memory "))}
 

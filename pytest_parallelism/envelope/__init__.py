@@ -22,7 +22,9 @@ from ._interpreter import run_ending, start_interpreter
 from ._meeting import Seen, rendezvous
 from ._packing import Packer
 from ._parts import Bare, Parts
+from ._pickling import Elsewhere
 from ._recording import Recording, ThreadDelays, close_books, delay_of_thread, live_threads, taken
+from ._remote import interpreter, preparation, run_there
 from ._serve import serve
 from ._settings import WorkerSettings, worker_settings
 from ._shipped import shipped
@@ -43,6 +45,7 @@ __all__ = [
     "Caught",
     "Collecting",
     "Each",
+    "Elsewhere",
     "Failure",
     "Frame",
     "Inbox",
@@ -70,18 +73,21 @@ __all__ = [
     "enclose",
     "enclosed",
     "heard",
+    "interpreter",
     "is_async",
     "line",
     "live_threads",
     "named",
     "note",
     "pack",
+    "preparation",
     "preparing",
     "raise_in",
     "release",
     "rendezvous",
     "run",
     "run_ending",
+    "run_there",
     "serve",
     "shipped",
     "start_interpreter",

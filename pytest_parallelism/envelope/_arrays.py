@@ -76,8 +76,15 @@ def _mapped(name: str, begin: int, size: int, file: bool) -> mmap.mmap:
 
 
 class _Without(Pickler):
-    def __init__(self, file: Parts, added: list[ModuleType], *, place: Callable[[Any], Any]) -> None:
-        super().__init__(file, added)
+    def __init__(
+        self,
+        file: Parts,
+        added: list[ModuleType],
+        by_value: Iterable[ModuleType],
+        *,
+        place: Callable[[Any], Any],
+    ) -> None:
+        super().__init__(file, added, by_value)
         self._place = place
 
     def reducer_override(self, obj: Any) -> Any:

@@ -10,6 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -18,24 +19,31 @@ import cloudpickle.cloudpickle as cloudpickle_internals
 
 from ._locks import open_after_fork
 from ._parts import Parts
+from ._pickling import Elsewhere
 from ._worker import works
 
 __all__ = ["Pickler", "dump", "keep"]
+
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders of what is installed."""
+ALWAYS_THERE = frozenset({"pytest_parallelism", "cloudpickle"})
+"""What workers import to run a task at all."""
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type information
     """Pickles by value whatever a fresh interpreter could not import, wherever it is met."""
 
-    def __init__(self, file: Parts, added: list[ModuleType]) -> None:
+    def __init__(self, file: Parts, added: list[ModuleType], by_value: Iterable[ModuleType]) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self._added = added
+        self._there = _installed if isinstance(by_value, Elsewhere) else _importable
 
     def reducer_override(self, obj: Any) -> Any:
         """Called by pickle for everything but plain containers and primitives."""
         if isinstance(obj, (FunctionType, type, ModuleType)):
             name = obj.__name__ if isinstance(obj, ModuleType) else getattr(obj, "__module__", None)
             module = sys.modules.get(name) if isinstance(name, str) else None
-            if module is not None and not _importable(module):
+            if module is not None and not self._there(module):
                 _register((module,), self._added)
             if isinstance(obj, type):
                 _settled.add(obj)
@@ -154,13 +162,13 @@ def dump(
     obj: Any,
     parts: Parts,
     by_value: Iterable[ModuleType] = (),
-    pickler: Callable[[Parts, list[ModuleType]], Pickler] = Pickler,
+    pickler: Callable[[Parts, list[ModuleType], Iterable[ModuleType]], Pickler] = Pickler,
 ) -> None:
     added: list[ModuleType] = []
     with _pickling:
         try:
             _register(by_value, added)
-            pickler(parts, added).dump(obj)
+            pickler(parts, added, by_value).dump(obj)
         finally:
             for module in added:
                 cloudpickle.unregister_pickle_by_value(module)
@@ -171,6 +179,21 @@ def _importable(module: ModuleType) -> bool:
     if name.partition(".")[0] in sys.stdlib_module_names:
         return True
     return _found_at(name, getattr(module, "__file__", None), tuple(sys.path))
+
+
+def _installed(module: ModuleType) -> bool:
+    name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
+    if name.partition(".")[0] in ALWAYS_THERE:
+        return True
+    if not _importable(module):
+        return False
+    return _in_python(name, file) or not str(file).endswith(".py")
+
+
+@functools.lru_cache(maxsize=4096)
+def _in_python(name: str, file: str | None) -> bool:
+    known = name.partition(".")[0] in sys.stdlib_module_names
+    return known or (file is not None and not INSTALLED.isdisjoint(Path(file).parts))
 
 
 @functools.lru_cache(maxsize=4096)

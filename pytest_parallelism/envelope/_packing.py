@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from ._pickling import Elsewhere
 from ._recording import Recording
 from ._shipped import went
 from ._tasks import pack
@@ -21,7 +22,7 @@ class Packer:
     """
 
     def __init__(self, by_value: Iterable[ModuleType]) -> None:
-        self._by_value = tuple(by_value)
+        self._by_value = by_value if isinstance(by_value, Elsewhere) else tuple(by_value)
         self._last: tuple[Callable[..., Any], FunctionType, CodeType, bytes] | None = None
 
     def __call__(self, fn: Callable[..., Any]) -> bytes:

@@ -9,9 +9,18 @@ from typing import Any
 
 from ._parts import Parts
 
-__all__ = ["dump", "dumps", "loads"]
+__all__ = ["Elsewhere", "dump", "dumps", "loads"]
 
 loads = pickle.loads
+
+
+class Elsewhere(tuple[ModuleType, ...]):
+    """Modules that go by value to workers of other machines, which have but what is installed here.
+
+    So whatever stands in a checkout goes by value with them, unless it is compiled.
+    """
+
+    __slots__ = ()
 
 
 def dumps(obj: Any, by_value: Iterable[ModuleType] = ()) -> bytes:

@@ -17,7 +17,7 @@ from . import _speech
 from ._attempting import attempt
 from ._errors import Caught, Failure, catch, release, task_error
 from ._locks import open_after_fork
-from ._parts import Parts
+from ._parts import Parts, Reading, whole
 from ._pickling import dump, dumps, loads
 from ._shipped import came, went
 from ._worker import limit_native_threads
@@ -32,6 +32,8 @@ _RESULTS, _MIXED, _ERROR, _SAID = range(4)
 """What an answer holds: results, results with exceptions among them, an error, what was said and answer."""
 _Function = Callable[[Any], Any]
 Buffer = bytes | bytearray | memoryview
+Payload = Buffer | Reading | Sequence[Any]
+"""Items as `enclose` gives them, in parts, or as they are."""
 _BUFFERS = (bytes, bytearray, memoryview)
 
 
@@ -82,19 +84,20 @@ def _pickled(value: Any, kinds: set[type]) -> Parts:
     return parts
 
 
-def unpack(data: Buffer) -> list[Any]:
+def unpack(data: Buffer | Sequence[Buffer]) -> list[Any]:
     """Results of a `run`, or raises its first error, the worker's traceback being the ``__cause__``.
 
-    What tasks said in the worker is said again first: logged, warned and written to ``sys.stdout`` and
-    ``sys.stderr``.
+    ``data``: the answer, or the parts of it. What tasks said in the worker is said again first: logged,
+    warned and written to ``sys.stdout`` and ``sys.stderr``.
     """
-    came(len(data))
-    return _opened(data)
+    answer = whole(data)
+    came(len(answer))
+    return _opened(answer)
 
 
-def _opened(data: Buffer) -> list[Any]:
+def _opened(data: Buffer | Reading) -> list[Any]:
     try:
-        kind, value = loads(data)
+        kind, value = data.loads() if isinstance(data, Reading) else loads(data)
     except Exception as exc:
         raise NotTransferable(f"a result cannot be loaded in the parent ({_brief(exc)})") from exc
     if kind == _SAID:
@@ -126,7 +129,7 @@ _functions: dict[bytes, _Function] = {}
 _needs_cloudpickle: set[bytes] = set()
 
 
-def run(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> bytes:
+def run(blob: bytes, payload: Payload, start: int = 0) -> bytes:
     """Runs a packed function over a chunk in a worker; never raises because of the task.
 
     ``payload``: what `enclose` gave, or the items themselves. ``start``: index of the first item. The answer
@@ -135,7 +138,7 @@ def run(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> bytes:
     return b"".join(ran(blob, payload, start))
 
 
-def ran(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> Parts:
+def ran(blob: bytes, payload: Payload, start: int = 0) -> Parts:
     """`run`, its answer in parts."""
     results, failure = attempted(blob, payload, start)
     answer = failure or answered(blob, results, start)[1]
@@ -147,7 +150,7 @@ def telling(answer: Parts) -> bytes:
     return b"".join(_wire(_SAID, (_speech.take(), b"".join(answer))))
 
 
-def attempted(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> tuple[list[Any], Parts | None]:
+def attempted(blob: bytes, payload: Payload, start: int = 0) -> tuple[list[Any], Parts | None]:
     """Results of a `run` as they are, or its first error for `unpack`."""
     try:
         fn, items = _task(blob, payload)
@@ -157,7 +160,7 @@ def attempted(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> t
     return (results, None) if failure is None else ([], _failed(failure, start))
 
 
-async def run_async(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0) -> Parts:
+async def run_async(blob: bytes, payload: Payload, start: int = 0) -> Parts:
     """`ran` of a coroutine function, on the loop that runs here."""
     try:
         fn, items = _task(blob, payload)
@@ -174,8 +177,10 @@ async def run_async(blob: bytes, payload: Buffer | Sequence[Any], start: int = 0
     return Parts((telling(answer),)) if _speech.said else answer
 
 
-def _task(blob: bytes, payload: Buffer | Sequence[Any]) -> tuple[Callable[[Any], Any], Sequence[Any]]:
+def _task(blob: bytes, payload: Payload) -> tuple[Callable[[Any], Any], Sequence[Any]]:
     try:
+        if isinstance(payload, Reading):
+            return _function(blob), payload.loads()
         return _function(blob), loads(payload) if isinstance(payload, _BUFFERS) else payload
     except BaseException as exc:
         raise NotTransferable(f"a worker cannot load the task ({_brief(exc)})") from exc

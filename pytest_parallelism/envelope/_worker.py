@@ -15,7 +15,14 @@ from typing import Any
 from ._settings import WorkerSettings, take_over
 from ._speech import listen
 
-__all__ = ["NATIVE_THREAD_VARIABLES", "limit_native_threads", "preparing", "start_worker", "works"]
+__all__ = [
+    "NATIVE_THREAD_VARIABLES",
+    "join_cluster",
+    "limit_native_threads",
+    "preparing",
+    "start_worker",
+    "works",
+]
 
 NATIVE_THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -50,14 +57,23 @@ def start_worker(
     parent; from then on, what tasks log, warn and print goes to the parent with the answers of `run`. None
     leaves logging, warnings and streams alone.
     """
-    global _native_threads, _works
-    _works = True
     with contextlib.suppress(OSError, AttributeError):  # it leads a session; Windows has no groups
         os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if not (tied and _tie_to_parent()):
         threading.Thread(target=_end_with_parent, daemon=True, name="parent-watch").start()
+    join_cluster(native_threads, settings)
+
+
+def join_cluster(native_threads: int | None = None, settings: WorkerSettings | None = None) -> None:
+    """Makes a process that an engine has started a worker of ours.
+
+    How it starts, meets signals and ends is the engine's. ``settings``: see `start_worker`; None where others
+    use the process too.
+    """
+    global _native_threads, _works
+    _works = True
     gc.freeze()
     if native_threads is not None:
         _native_threads = native_threads

@@ -183,7 +183,8 @@ class _Words:
         m, own = self.measurement, self.gate.of(self.found, self.measurement.workers)
         figures = f"{number(own.estimate)} [{number(own.low)}, {number(own.high)}]"
         kind = "uncontended " if self.wall else ""
-        where = f"{counted(len(m.pairs), 'pairs')}, {counted(m.usable_cores, 'usable cores')}"
+        cores = "on a cluster of yours" if m.elsewhere else counted(m.usable_cores, "usable cores")
+        where = f"{counted(len(m.pairs), 'pairs')}, {cores}"
         if self.wall is not None and self.share is not None:
             clock = number(self.gate.of(self.wall, m.workers).estimate)
             where += f", {self.share * 100:.0f} % contention, {clock} by wall clock"
@@ -202,7 +203,7 @@ def _beyond_machine(gate: Gate, measurement: Measurement, summary: Summary, *, p
     workers, cores = measurement.workers, measurement.usable_cores
     if gate.as_speedup(workers) > workers and not passed:
         return f"{workers} workers cannot reach it on any machine, and the worker count is this machine's"
-    if workers <= cores:
+    if workers <= cores or measurement.elsewhere:
         return None
     if summary.kind is Kind.CPU:
         return f"the work is CPU-bound and {workers} workers share {counted(cores, 'usable cores')}"

@@ -100,6 +100,7 @@ def plan_of(
             by_value=workload.by_value,
             native_threads=_native_threads(),
             initializer=workload.initializer,
+            address=settings.address.get(point.strategy.name),
             extra=point.options,
         ),
         notify=notify,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
+from .. import clusters
 from ..envelope import is_async
 from ..errors import ParallelismError, Unsuitable, UsageError, WorkloadError, WrongResult
 from ..maps._pools import refuse_while_main_is_imported
 from ..record import Entry, Record, Status
-from ..registry import load
+from ..registry import check_connects, load
 from ..reports.results import Results
 from ..resources import Cores, usable_cores
 from ..settings import DEFAULT_MAX_TIME, Settings, WorkerCount
@@ -40,6 +41,7 @@ def measure(
     min_efficiency: float | dict[WorkerCount, float] | None = None,
     max_time: float = DEFAULT_MAX_TIME,
     rounds: int | None = None,
+    addresses: Mapping[str, str] | None = None,
     show_progress: bool | None = None,
     **arguments: Any,
 ) -> Measured:
@@ -48,8 +50,8 @@ def measure(
     The same measurement as of the fixture ``parallel``. ``strategies``, ``workers``, ``min_speedup`` and
     ``min_efficiency`` are the marker's (docs/writing-tests.md); ``arguments`` those of `parallel.map`.
     ``name``: what reports call the workload, the function's own name without it. ``max_time``: seconds that
-    a point may take. ``rounds``: exactly so many pairs instead. ``show_progress``: a bar (tqdm), None for one
-    on a terminal that has tqdm.
+    a point may take. ``rounds``: exactly so many pairs instead. ``addresses``: of clusters of yours, by
+    strategy. ``show_progress``: a bar (tqdm), None for one on a terminal that has tqdm.
 
     A point whose strategy cannot run here, or not this workload, is skipped; one that ends in an error while
     the sequential rounds do not has status ``error``: both give their reason, and the others go on. A missed
@@ -69,6 +71,7 @@ def measure(
             min_efficiency=min_efficiency,
             max_time=max_time,
             rounds=rounds,
+            address=addresses,
         )
         workload = Workload.of_map(fn, items, **arguments)
         asynchronous = is_async(fn) or arguments.get("async_fn") is not None
@@ -82,9 +85,11 @@ def _measured(
     workload: Workload, settings: Settings, test: str, show_progress: bool | None, asynchronous: bool
 ) -> Measured:
     known, cores = load(), usable_cores()
+    check_connects(settings.address, known)
     points = points_of((), settings, known, cores.usable, asynchronous=asynchronous)
     run = _Run(test=test, workload=workload, settings=settings, cores=cores, baseline=known["sequential"])
-    with _outside_of_event_loops(), progress(show_progress, test, len(points)) as begin:
+    bar = progress(show_progress, test, len(points))
+    with clusters.keeping(), _outside_of_event_loops(), bar as begin:
         entries = [run.entry(point, begin(point.id)) for point in points]
     return run.result(entries)
 
@@ -103,7 +108,7 @@ class _Run:
 
     def entry(self, point: Point, watch: Watch) -> Entry:
         """What became of a point."""
-        obstacle = point.strategy.obstacle(point.workers)
+        obstacle = point.obstacle
         if obstacle:
             return self._entry(point, "skipped", obstacle)
         mapped: list[Callable[..., Any]] = []
@@ -160,7 +165,9 @@ class _Run:
 
 def _settings(**values: Any) -> Settings:
     """The arguments as settings, each checked by its own name."""
-    return Settings.parse({name: (name, value) for name, value in values.items() if value is not None})
+    where = {"address": "addresses"}
+    given = {name: value for name, value in values.items() if value is not None}
+    return Settings.parse({name: (where.get(name, name), value) for name, value in given.items()})
 
 
 def _first_line(error: Exception) -> str:

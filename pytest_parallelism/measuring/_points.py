@@ -24,6 +24,13 @@ class Point:
     workers: int
     gates: tuple[Gate, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    connected: bool = False
+    """On a cluster of the user's."""
+
+    @property
+    def obstacle(self) -> str | None:
+        """One sentence why it cannot run here, None where it can."""
+        return self.strategy.obstacle(self.workers, connected=self.connected)
 
     @property
     def id(self) -> str:
@@ -62,6 +69,7 @@ def points_of(
                     workers=workers,
                     gates=tuple(_gates(strategy, requested, workers, expanded, settings, cores)),
                     options=_first(m.options.get(strategy.name) for m in nearest_first) or {},
+                    connected=strategy.name in settings.address,
                 )
                 kept = chosen.setdefault((strategy.name, workers), point)
                 if isinstance(kept.requested, str) and isinstance(requested, int):

@@ -63,8 +63,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         state(session.config).load_baselines()
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    return state(config).header() if STATE in config.stash else None
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return state(config).header() if STATE in config.stash else []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -85,9 +85,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if STATE in config.stash:
-        from .collect import settle
+        from . import collect, dear
 
-        settle(config, items)
+        collect.settle(config, items)
+        dear.order(state(config), items)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -121,6 +122,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         raise
     current.judge(item)
     return result
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if STATE in item.config.stash:
+        from . import dear
+
+        dear.release(state(item.config), nextitem)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -198,6 +206,7 @@ def parallel(
     request: pytest.FixtureRequest, parallel_strategy: str, parallel_workers: int | str, benchmark: Any
 ) -> Parallel:
     """Measures this test's workload: parallel.map(function, items) or parallel.measure(call)."""
+    from . import dear
     from .fixture import Parallel
     from .session import RUN
 
@@ -205,6 +214,8 @@ def parallel(
     point = current.point(request.node, parallel_strategy, parallel_workers)
     if point is None:
         _unparametrized(request)
+    if point.strategy.dear:
+        dear.keep(request.config)
     request.node.stash[RUN] = made = Parallel(request, benchmark, point, current)
     return made
 

@@ -50,8 +50,7 @@ def parametrize(metafunc: pytest.Metafunc, state: State) -> None:
 
 
 def _marks(point: Point) -> list[pytest.MarkDecorator]:
-    obstacle = point.strategy.obstacle(point.workers)
-    return [pytest.mark.skip(reason=obstacle)] if obstacle else []
+    return [pytest.mark.skip(reason=point.obstacle)] if point.obstacle else []
 
 
 def _misuse(metafunc: pytest.Metafunc) -> str | None:

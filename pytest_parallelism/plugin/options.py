@@ -34,9 +34,10 @@ _OPTIONS = (
     ),
     ("compare_anyway", "compare also with runs of another machine, Python or library version", None),
     ("export", "write a report (repeatable): .html .csv .md .yaml .json .svg .png, or a folder/", "FILE"),
+    ("address", "run a strategy on your cluster (repeatable): dask=tcp://host:8786", "STRATEGY=ADDRESS"),
     ("check", "run each strategy once for correctness, without timing", None),
 )
-_REPEATED = ("export",)
+_REPEATED = ("export", "address")
 
 
 def add(parser: pytest.Parser) -> None:

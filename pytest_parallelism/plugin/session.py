@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..addresses import shown
 from ..errors import ParallelismWarning, UsageError
 from ..export import check
 from ..gate import Gate, Quiet, judge_any
 from ..measurement import Outcome, Verdict
 from ..record import Entry, Record
-from ..registry import expand, load
+from ..registry import check_connects, expand, load
 from ..resources import Cores, disturbing, environment, usable_cores
 from ..settings import Settings, WorkerCount
 from ..strategy import Strategy
@@ -108,6 +109,7 @@ class State:
             known = load([strategy for found in extra for strategy in _listed(found)])
             if settings.strategies:
                 expand(settings.strategies, known)
+            check_connects(settings.address, known)
             for target in settings.export:
                 check(target)
         except UsageError as error:
@@ -121,11 +123,13 @@ class State:
 
     # --- collection ---
 
-    def header(self) -> str | None:
-        """What the command line or the ini file puts in place of the markers' choice."""
+    def header(self) -> list[str]:
+        """What the command line or the ini file puts in place of markers' choice and clusters of our own."""
         replaced = [("strategies", self.settings.strategies), ("workers", self.settings.workers)]
         said = [f"{what} {', '.join(map(str, value))}" for what, value in replaced if value]
-        return f"parallelism: {' and '.join(said)} instead of the markers' choice" if said else None
+        on = [f"{name} on {shown(address)}" for name, address in self.settings.address.items()]
+        lines = [f"parallelism: {' and '.join(said)} instead of the markers' choice"] if said else []
+        return [*lines, f"parallelism: {', '.join(on)}"] if on else lines
 
     def announcement(self, items: Sequence[pytest.Item]) -> list[str]:
         """How many points, how long at most, on what; and what is likely to disturb them, a line each."""

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from .. import clusters
 from ..errors import WrongResult
 from ..measurement import Measurement, Pair, Round
 from ..quiet import frozen_heap, native_threads
@@ -52,14 +53,21 @@ def measure(workload: Workload, plan: Plan) -> tuple[Measurement, Any]:
     Raises `WorkloadError` where the workload cannot be measured truly, `PoolError` where the strategy
     breaks its promises, and whatever the workload itself raises.
     """
-    with _Point(workload, plan) as point:
+    with _begun(workload, plan) as point:
         return point.measure()
 
 
 def check(workload: Workload, plan: Plan) -> tuple[str, Any]:
     """Run both arms once and compare; ``equal`` or ``unchecked``, and the parallel result. No timing."""
-    with _Point(workload, plan) as point:
+    with _begun(workload, plan) as point:
         return point.check()
+
+
+def _begun(workload: Workload, plan: Plan) -> _Point:
+    """The point, while no idle cluster takes its time."""
+    if not plan.strategy.dear:
+        clusters.end_kept()
+    return _Point(workload, plan)
 
 
 class _Point:
@@ -98,7 +106,8 @@ class _Point:
             self.stack = stack.pop_all()
             self.tracing = Tracing(self.plan, self.stack)
             cores = min(self.plan.workers, self.plan.cores.usable)
-            if self.plan.reference and cores > 1:
+            elsewhere = self.plan.options.address is not None
+            if self.plan.reference and cores > 1 and not elsewhere:
                 self.reference_kernel = Reference(cores)
         return self
 
@@ -265,8 +274,9 @@ class _Point:
     def _notes(self, first: Round, parallel: Arm) -> Iterator[str]:
         if not parallel.view.used and not isinstance(parallel.pool, HasAmbient):
             yield (
-                f"the workload used none of pool.map, pool.imap and pool.executor: what was measured is not "
-                f"{self.plan.strategy.name} but its own way to run on {parallel.view.workers} workers"
+                f"the workload used none of pool.map, pool.imap, pool.executor and pool.native: what was "
+                f"measured is not {self.plan.strategy.name} but its own way to run on "
+                f"{parallel.view.workers} workers"
             )
         if parallel.view.retries or self.sequential.view.retries:
             yield (

@@ -22,7 +22,7 @@ from ..resources import (
     thread_count,
     tracing,
 )
-from ..strategy import Counts, HasInfo, HasPids, Pool
+from ..strategy import Counts, HasInfo, HasKept, HasPids, Pool
 from ..workload import Workload
 from ..workpool import shipped
 from ._arm import Arm
@@ -70,7 +70,8 @@ class Pools:
         clock = self._plan.clock
         begun = clock()
         pool, meter = self._stack.enter_context(self._opened())
-        self.open_seconds.append(clock() - begun)
+        kept = pool.kept_seconds if isinstance(pool, HasKept) else 0.0
+        self.open_seconds.append(clock() - begun + kept)
         self._cost = self.open_seconds[-1]
         if len(self.open_seconds) == 1:
             self.arm = Arm(self._workload, pool, self._plan.strategy, meter, clock)
@@ -125,7 +126,9 @@ class Pools:
         plan = self._plan
         kept = getattr(plan.options.initializer, "kept", nullcontext)  # what it sets stays the workers' own
         with kept(), plan.strategy.open(plan.workers, plan.options) as pool:
-            if plan.strategy.counts is not Counts.OWN and pool.workers != plan.workers:
+            # A cluster of the user's has the workers that it has.
+            given = plan.strategy.counts is Counts.OWN or plan.options.address is not None
+            if not given and pool.workers != plan.workers:
                 raise WorkersMissing(
                     f"{plan.point} was asked for {plan.workers} {plan.strategy.noun} and has {pool.workers}"
                 )

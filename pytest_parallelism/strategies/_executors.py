@@ -18,7 +18,7 @@ from ..strategy import Chunk
 from ..workers import adopting, in_slices
 from ._chunks import ChunkRule, Deadline, auto_chunk, chunked
 
-__all__ = ["Closable", "ExecutorPool", "Send", "Sending", "UserExecutor", "opened"]
+__all__ = ["Closable", "ExecutorPool", "Outer", "Send", "Sending", "Sent", "UserExecutor", "opened"]
 
 Send = Callable[[int, Sequence[Any]], "Future[Any]"]
 
@@ -129,8 +129,11 @@ class ExecutorPool:
                 start, answer = self._answer(sent, deadline)
                 yield start, self.open_answer(answer)
         except BaseException:
-            self.left.update(future for future in sent.futures() if not future.cancel())
+            self._abandon(sent)
             raise
+
+    def _abandon(self, sent: Sent) -> None:
+        self.left.update(future for future in sent.futures() if not future.cancel())
 
     def busy(self) -> bool:
         """Whether tasks still run that nobody waits for any more."""
@@ -147,6 +150,7 @@ class ExecutorPool:
         try:
             return sent.next(deadline.left())
         except FutureTimeoutError:
+            self._abandon(sent)  # what cannot be cancelled is what `expire` has to end
             raise self.expire(deadline) from None
         except (BrokenExecutor, CancelledError) as exc:
             self.settle()
@@ -208,7 +212,7 @@ class AsCompleted:
             future = in_slices(self._take, seconds, Empty)
         except Empty:
             raise FutureTimeoutError from None
-        return self._starts.pop(future), future.result()
+        return self._starts.pop(future), _result(future, 0)
 
     def _take(self, seconds: float) -> Future[Any]:
         return self._done.get(timeout=seconds)
@@ -263,7 +267,7 @@ class UserExecutor(Executor):
             _wait(tuple(self.outstanding))
 
     def _track(self, inner: Future[Any], pick: Callable[[list[Any]], Any]) -> Future[Any]:
-        outer = _Outer(inner)
+        outer = Outer(inner)
         self.outstanding.add(outer)
         outer.add_done_callback(self.outstanding.discard)
         inner.add_done_callback(partial(_settle, self._pool, outer, pick))
@@ -273,7 +277,9 @@ class UserExecutor(Executor):
 _wait = wait
 
 
-class _Outer(Future[Any]):
+class Outer(Future[Any]):
+    """The future that a user has of one of a mechanism's."""
+
     def __init__(self, inner: Future[Any]) -> None:
         super().__init__()
         self._inner = inner

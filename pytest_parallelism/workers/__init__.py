@@ -16,6 +16,7 @@ from .reaping import (
     kill_group,
     lost,
     quiet_fork,
+    runs,
 )
 from .waiting import SLICE_SECONDS, in_slices
 from .worker import Job
@@ -39,4 +40,5 @@ __all__ = [
     "kill_group",
     "lost",
     "quiet_fork",
+    "runs",
 ]

@@ -30,6 +30,7 @@ __all__ = [
     "kill_group",
     "lost",
     "quiet_fork",
+    "runs",
 ]
 
 _END_SECONDS = 5.0
@@ -197,12 +198,33 @@ class Aside:
 
     def __init__(self, action: Callable[[], object]) -> None:
         self._thread = threading.Thread(target=action, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # Python 3.12 and later start none once the interpreter is ending
+            action()
 
     def ended(self, seconds: float = _END_SECONDS) -> bool:
         """Whether it has ended, within that time from now."""
-        self._thread.join(seconds)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
         return not self._thread.is_alive()
+
+
+def runs(pid: int) -> bool:
+    """Whether it has not ended; a process that is not our child may wait for another to reap it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except OSError:
+        return not Path("/proc/self").exists() and _answers(pid)
+    return state not in b"ZX"
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 def lost(processes: Iterable[BaseProcess]) -> WorkerLost:

@@ -1,4 +1,4 @@
-"""The face of a pool that a workload sees: ``map``, ``imap`` and ``executor``, the same on every strategy."""
+"""The face of a pool that a workload sees: ``map``, ``imap``, ``executor`` and ``native``."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Any
 from ..division import auto_chunk, balanced
 from ..envelope import Outcome, Trying, adapted, is_async, named, note, unstopped
 from ..errors import TaskTimeout, Unsuitable, UsageError
-from ..strategy import Counts, HasExecutor, HasStream, Isolation, Pool, Strategy
+from ..strategy import Counts, HasExecutor, HasNative, HasStream, Isolation, Pool, Strategy
 from ..trace import Recorder
 from ._options import BACKOFF, MapOptions, in_flight_chunks
 from ._streams import batched, in_turn, streamed
@@ -34,7 +34,7 @@ class WorkPool:
         self._in_turn = strategy.counts is Counts.ONE
         self._streams = isinstance(pool, HasStream)
         self.used = False
-        """True once the workload has used ``map``, ``imap`` or ``executor``."""
+        """True once the workload has used ``map``, ``imap``, ``executor`` or an engine's ``native``."""
         self.retries = 0
         """Attempts beyond the first, of all tasks that gave a result."""
         self.recorder: Recorder | None = None
@@ -63,6 +63,21 @@ class WorkPool:
         raise Unsuitable(
             f"{self.strategy} has no concurrent.futures executor, and this workload asks for one"
         )
+
+    @property
+    def native(self) -> Any:
+        """The engine's own interface: ray, a dask Client, a SparkSession, modin.pandas …
+
+        None in the sequential arm, and on strategies that have none, so that one pipeline says what runs
+        where: ``frames = pool.native or pandas``. What it gives back must be a plain result (``compute()``,
+        ``toPandas()``): what is lazy, or lies on the cluster, is neither timed nor can it be compared.
+        """
+        client = self._pool.native if isinstance(self._pool, HasNative) else None
+        if client is not None:
+            self.used = True
+            if self.recorder:
+                self.recorder.unseen = True
+        return client
 
     def map(
         self,

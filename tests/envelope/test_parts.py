@@ -11,12 +11,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pytest_parallelism.envelope import Packer, Parts, enclose, enclosed, pack, run, shipped, unpack
+from pytest_parallelism.envelope import (
+    Packer,
+    Parts,
+    enclose,
+    enclosed,
+    pack,
+    preparation,
+    run,
+    run_there,
+    shipped,
+    unpack,
+)
 from pytest_parallelism.errors import NotTransferable
 
 HERE: ModuleType = sys.modules[__name__]
 LARGE = 1 << 17
+PREPARED = preparation("a pool of tests", ours=False)
 
 
 class Boxed:
@@ -119,3 +133,44 @@ def test_threads_that_pack_at_once_get_each_their_own_function() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def many() -> st.SearchStrategy[Any]:
+    """Nested objects, among them large ones that pickle leaves where they lie."""
+    small = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9)
+    large = st.integers(0, 3 << 16).map(lambda size: bytes(range(256)) * (size >> 8))
+    arrays = st.integers(0, 1 << 15).map(lambda size: np.arange(size, dtype="<i4").tobytes())
+    leaves = small | large | large.map(bytearray) | arrays
+    return st.recursive(
+        leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner)
+    )
+
+
+@settings(max_examples=60)
+@given(obj=many(), data=st.data())
+def test_what_is_cut_anywhere_into_parts_of_any_kind_loads_equal(obj: Any, data: st.DataObject) -> None:
+    whole = b"".join(enclosed([obj], (HERE,)))
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=8)))
+    pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    kinds: list[Callable[[bytes], Any]] = [
+        bytes,
+        bytearray,
+        memoryview,
+        lambda piece: np.frombuffer(piece, "u1"),
+        pickle.PickleBuffer,
+    ]
+    parts = [data.draw(st.sampled_from(kinds))(piece) for piece in pieces]
+    assert unpack(run_there(PREPARED, pack(itself), parts)) == [obj]
+
+
+def test_parts_are_measured_by_their_bytes_whatever_they_hold() -> None:
+    array = np.arange(1 << 16)
+    blob = enclose([array])
+    tail = len(blob) % 8
+    empty: Any = np.zeros((0, 3))
+    parts: list[Any] = [blob[:tail], np.frombuffer(blob[tail:], "<i8"), memoryview(empty)]
+    (found,) = unpack(run_there(PREPARED, pack(itself), parts))
+    assert np.array_equal(found, array)
+    answer: Any = np.frombuffer(run(pack(itself), [1]), "u1")
+    (alone,) = unpack(answer)
+    assert alone == 1

@@ -279,6 +279,16 @@ def test_cpu_bound_work_with_more_workers_than_cores_is_not_judged() -> None:
     assert verdict.sentence.endswith(": the work is CPU-bound and 4 workers share 2 usable cores")
 
 
+def test_workers_of_a_cluster_elsewhere_have_cores_of_their_own() -> None:
+    elsewhere = {"cluster": "the user's own", "address": "tcp://head:8786"}
+    verdict = judged(Gate(claim=3.5), spread(3.8, 20), workers=4, strategy_info=elsewhere)
+    assert verdict.outcome is Outcome.PASSED
+    missed = judged(Gate(claim=3.5), spread(1.9, 20), workers=4, strategy_info=elsewhere)
+    assert missed.outcome is Outcome.FAILED
+    assert "cluster of yours" in missed.sentence
+    assert "usable cores" not in missed.sentence
+
+
 def test_the_kind_that_the_user_states_counts() -> None:
     verdict = judged(Gate(claim=2.5), spread(1.0, 20, cpu=0.01), workers=4, kind=Kind.CPU)
     assert verdict.outcome is Outcome.NOT_JUDGED

@@ -172,7 +172,8 @@ def test_work_beside_the_pool_is_noted(suite: Suite) -> None:
     (record,) = records.values()
     notes = record["extra_info"]["parallelism"]["notes"]  # among them may be one of a slow first round
     assert any(
-        note.startswith("the workload used none of pool.map, pool.imap and pool.executor") for note in notes
+        note.startswith("the workload used none of pool.map, pool.imap, pool.executor and pool.native")
+        for note in notes
     )
 
 

@@ -1,0 +1,96 @@
+"""A Dask cluster as a program: a scheduler, and workers that are forked once Dask is imported.
+
+Dask's own LocalCluster has its scheduler in the caller, whose interpreter lock and environment are not its
+own then: Dask sets variables such as OMP_NUM_THREADS there, and what is measured beside it would see them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import signal
+import sys
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+__all__ = ["START", "main"]
+
+START = "import sys; del sys.path[0]; from pytest_parallelism.strategies._dask_host import main; main()"
+"""Runs `main` in a fresh interpreter; the working directory, the first of its path, hides no module."""
+_LOOPBACK = "127.0.0.1"
+_DASHBOARD = {"dashboard": False, "dashboard_address": f"{_LOOPBACK}:0"}  # None listens on all interfaces
+_POLL_SECONDS = 0.005
+
+
+def main() -> None:
+    """Runs ``workers`` workers with scratch files in ``folder``, its arguments, until standard input ends.
+
+    Prints the address of the scheduler once all of them are there.
+    """
+    workers, folder = int(sys.argv[1]), sys.argv[2]
+    import dask
+    import distributed  # noqa: F401  # before the fork: it takes half a second
+
+    from . import _dask_client  # noqa: F401  # the same
+
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": 0,  # a lost worker is an error, which no retry may hide
+            "temporary-directory": folder,
+        }
+    )
+    # Workers exist before the scheduler's loop and threads do, which no fork would bear.
+    context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    told = []
+    for name in range(workers):
+        there, here = context.Pipe(duplex=False)
+        context.Process(target=_worker, args=(there, name, folder)).start()
+        told.append(here)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a lost worker is gone at once, and never a zombie
+    asyncio.run(_schedule(told))
+
+
+async def _schedule(told: Sequence[Connection]) -> None:
+    from distributed import Scheduler
+
+    scheduler: Any = Scheduler(host=_LOOPBACK, port=0, security=_security(), protocol="tcp", **_DASHBOARD)
+    async with scheduler:
+        for connection in told:
+            connection.send(scheduler.address)
+        while len(scheduler.workers) < len(told):  # Dask has no event for it
+            await asyncio.sleep(_POLL_SECONDS)
+        sys.stdout.write(f"{scheduler.address}\n")
+        sys.stdout.flush()
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+def _worker(told: Connection, name: int, folder: str) -> None:
+    with contextlib.suppress(EOFError):
+        asyncio.run(_work(told.recv(), name, folder))
+
+
+async def _work(address: str, name: int, folder: str) -> None:
+    from distributed import Worker
+
+    worker: Any = Worker(
+        address,
+        name=name,
+        nthreads=1,
+        host=_LOOPBACK,
+        local_directory=folder,
+        memory_limit=0,
+        security=_security(),
+        protocol="tcp",
+        **_DASHBOARD,
+    )
+    async with worker:
+        await worker.finished()
+
+
+def _security() -> Any:
+    from distributed import Security
+
+    return Security(require_encryption=False)
