@@ -90,7 +90,7 @@ class Ends(NamedTuple):
     shows: str = ""
     """What the error's traceback, with its causes, must show."""
     starves: bool = False
-    """What runs there beside the task may fail too: then the next map ends in `WorkerLost`."""
+    """What runs there beside the task may fail too: then this map or the next ends in `WorkerLost`."""
 
 
 Act = Callable[[Stage, Strategy], Callable[[], Any]]

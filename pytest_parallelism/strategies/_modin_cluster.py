@@ -6,6 +6,7 @@ ends, so that the next one may be of another size or engine.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import os
@@ -13,7 +14,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures import BrokenExecutor, CancelledError, Future, InvalidStateError
 from typing import Any, TextIO
 
 from ..division import CHUNKS_PER_WORKER
@@ -145,8 +146,10 @@ class ModinCluster(EngineCluster):
             one.add_done_callback(self._sent.discard)
         try:
             for partition in self._mapped(rows):
-                future = partition if hasattr(partition, "add_done_callback") else partition.future()
-                future.add_done_callback(functools.partial(_take, asked, partition))
+                if hasattr(partition, "client"):  # Dask's
+                    partition.client.loop.add_callback(_fetch, asked, partition)
+                else:
+                    partition.future().add_done_callback(functools.partial(_take, asked, partition))
         except Exception as exc:  # noqa: BLE001  # it belongs to whoever waits
             _fail(asked, exc)
 
@@ -228,14 +231,34 @@ class _Asked(Future[Answer]):
         super().add_done_callback(fn)
 
 
-def _take(asked: Sequence[_Asked], _reference: Any, partition: Any) -> None:
-    """Gives the answers of a partition that is done; its engine forgets one that nothing refers to."""
+async def _fetch(asked: Sequence[_Asked], future: Any) -> None:
+    """Takes the answers of a partition of Dask, on the loop of its client.
+
+    Not in a callback: those of all clusters run in one thread, which would wait for a lost worker for good.
+    """
     try:
-        answers = list(partition.result().iloc[:, 0])
+        (frame,) = await future.client.gather([future], asynchronous=True)
+    except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001  # it belongs to whoever waits
+        _fail(asked, exc if isinstance(exc, Exception) else CancelledError("Dask cancelled it"))
+        return
+    if frame is None:  # what Dask gives for one whose worker ended after it was done
+        _fail(asked, BrokenExecutor("Dask lost an answer with the worker that had it"))
+    else:
+        _give(asked, frame)
+
+
+def _take(asked: Sequence[_Asked], _reference: Any, partition: Any) -> None:
+    """Takes the answers of a partition of Ray that is done; Ray forgets one that nothing refers to."""
+    try:
+        frame = partition.result()
     except Exception as exc:  # noqa: BLE001  # it belongs to whoever waits
         _fail(asked, exc)
-        return
-    for row, answer in answers:
+    else:
+        _give(asked, frame)
+
+
+def _give(asked: Sequence[_Asked], frame: Any) -> None:
+    for row, answer in frame.iloc[:, 0]:
         with contextlib.suppress(InvalidStateError):  # it was told an error
             asked[row].set_result(answer)
 
