@@ -16,7 +16,7 @@ from typing import Any
 
 from ..envelope import pack
 from ..errors import PoolError
-from ..strategy import Strategy, StrategyOptions
+from ..strategy import Isolation, Strategy, StrategyOptions
 from . import _harm as harm
 from ._matrix import HUNG_SECONDS, Outcome
 from ._tasks import as_task, counted
@@ -48,7 +48,9 @@ def interrupted(strategy: Strategy, options: StrategyOptions, folder: Path, grac
         os.killpg(program.pid, signal.SIGINT)
         errors = program.communicate(timeout=HUNG_SECONDS)[1]
         times.append(time.monotonic() - begin)
-        if program.returncode == -signal.SIGINT and errors.rstrip().endswith("KeyboardInterrupt"):
+        # With 1 Python ends where it runs code in a string after that, as what Ray does at exit makes it do.
+        codes = (-signal.SIGINT, 1) if strategy.isolation is Isolation.REMOTE else (-signal.SIGINT,)
+        if program.returncode in codes and errors.rstrip().endswith("KeyboardInterrupt"):
             return "KeyboardInterrupt"
         return _told(program.returncode, errors)
 

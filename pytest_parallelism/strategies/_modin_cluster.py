@@ -14,12 +14,13 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Future, InvalidStateError
+from concurrent.futures import BrokenExecutor, CancelledError, Future, InvalidStateError, ThreadPoolExecutor
 from typing import Any, TextIO
 
 from ..division import CHUNKS_PER_WORKER
 from ..envelope import run_there
 from ..strategy import StrategyOptions
+from ..workers import bounded
 from ._engine import Answer, EngineCluster, Payload
 
 __all__ = ["ModinCluster", "start_modin"]
@@ -28,6 +29,8 @@ _NATIVE_PARTITIONS = 4
 """Partitions a worker of the user's own frames."""
 _MOST_PARTITIONS = max(CHUNKS_PER_WORKER)
 """Partitions a worker of the Series of a map; chunks beyond share one."""
+_SENDING_SECONDS = 5.0
+"""How long Modin may go on dividing a Series whose cluster ends."""
 _SETTINGS = ("Backend", "CpuCount", "Engine", "MinRowPartitionSize", "NPartitions", "StorageFormat")
 _VARIABLES = {
     "RAY_TASK_MAX_RETRIES": "0",  # a lost worker is an error, which no retry may hide
@@ -71,6 +74,8 @@ class ModinCluster(EngineCluster):
         self._waiting: list[_Asked] = []
         self._sent: set[_Asked] = set()
         self._lock = threading.Lock()
+        # Not the caller's thread: a Ctrl-C that comes while Dask's futures are forgotten would be lost there.
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="modin-sender")
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._current())
             self._pandas = stack.enter_context(_modin(engine.name, self.workers))
@@ -115,6 +120,7 @@ class ModinCluster(EngineCluster):
             with self._lock:
                 left, self._sent, self._waiting = [*self._waiting, *self._sent], set(), []
             _fail(left, CancelledError(f"{self.name} was ended"))
+            bounded(self._sender.shutdown, _SENDING_SECONDS)
 
     @property
     def native(self) -> Any:
@@ -138,8 +144,10 @@ class ModinCluster(EngineCluster):
             waiting, self._waiting = self._waiting, []
             asked = [one for one in waiting if one.set_running_or_notify_cancel()]
             self._sent.update(asked)
-        if not asked:
-            return
+        if asked:
+            self._sender.submit(self._map, asked)
+
+    def _map(self, asked: Sequence[_Asked]) -> None:
         rows = [(row, *one.arguments) for row, one in enumerate(asked)]
         for one in asked:
             one.arguments = ()
@@ -153,7 +161,7 @@ class ModinCluster(EngineCluster):
         except Exception as exc:  # noqa: BLE001  # it belongs to whoever waits
             _fail(asked, exc)
 
-    def _mapped(self, rows: list[tuple[Any, ...]]) -> Iterator[Any]:
+    def _mapped(self, rows: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         """The engine's reference to each partition of a Series of answers."""
         from modin.config import context
         from modin.distributed.dataframe.pandas import unwrap_partitions

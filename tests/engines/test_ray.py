@@ -26,6 +26,7 @@ from pytest_parallelism.strategy import StrategyOptions
 from pytest_parallelism.workers.site import Site
 
 from .conftest import KNOWN, EngineConformance
+from .hosts import waited
 
 RAY = KNOWN["ray"]
 OPTIONS = StrategyOptions(by_value=(sys.modules[__name__],))
@@ -238,7 +239,8 @@ def ports() -> Iterator[tuple[int, int]]:
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
-    with (site.folder / "log").open("w") as log:
+    said = site.folder / "log"
+    with said.open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", "from ray.scripts.scripts import main; main()", *command],
             env={**os.environ, **site.variables, **variables},
@@ -247,7 +249,9 @@ def ports() -> Iterator[tuple[int, int]]:
             start_new_session=True,
         )
     try:
-        wait_for(client, process)
+        waited(lambda: process.poll() is not None or "Ray runtime started" in said.read_text())
+        assert process.poll() is None, said.read_text()
+        assert waited(lambda: answers(client)), said.read_text()
         yield head, client
         assert process.poll() is None, "it was ended by us"
     finally:
@@ -261,14 +265,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 2 * PATIENCE
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        time.sleep(0.1)
-    raise AssertionError("Ray did not start")
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 @pytest.fixture(params=["ray", "head"])
