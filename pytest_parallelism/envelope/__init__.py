@@ -24,7 +24,7 @@ from ._packing import Packer
 from ._parts import Bare, Parts
 from ._pickling import Elsewhere
 from ._recording import Recording, ThreadDelays, close_books, delay_of_thread, live_threads, taken
-from ._remote import interpreter, preparation, run_there
+from ._remote import interpreter, preparation, run_bare, run_there
 from ._serve import serve
 from ._settings import WorkerSettings, worker_settings
 from ._shipped import shipped
@@ -86,6 +86,7 @@ __all__ = [
     "release",
     "rendezvous",
     "run",
+    "run_bare",
     "run_ending",
     "run_there",
     "serve",

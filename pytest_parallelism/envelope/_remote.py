@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ._locks import open_after_fork
 from ._parts import Parts, whole
@@ -15,7 +15,7 @@ from ._settings import WorkerSettings, worker_settings
 from ._tasks import Buffer, attempted, pack, ran
 from ._worker import join_cluster
 
-__all__ = ["Preparation", "interpreter", "preparation", "run_there"]
+__all__ = ["Preparation", "interpreter", "preparation", "run_bare", "run_there"]
 
 
 class Preparation(NamedTuple):
@@ -60,6 +60,17 @@ def run_there(prepare: bytes, function: bytes, payload: Buffer | Sequence[Buffer
     """
     failed = _prepared(prepare)
     return failed or ran(function, whole(payload), start)
+
+
+def run_bare(prepare: bytes, function: bytes, items: Sequence[Any], start: int = 0) -> Any:
+    """`run_there` of `Bare` items, for an engine that pickles what it carries.
+
+    The answer is for `open_answer`.
+    """
+    from ._shipping import perform_here  # which few workers need
+
+    failed = _prepared(prepare)
+    return (False, b"".join(failed)) if failed else perform_here(function, items, start)
 
 
 class _Calling:

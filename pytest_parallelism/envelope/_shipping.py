@@ -21,15 +21,17 @@ from typing import Any
 
 from . import _speech
 from ._packing import Packer
+from ._parts import Bare, Parts
 from ._pickling import dumps
 from ._shipped import came, went
-from ._tasks import answered, attempted, enclose, telling, unpack
+from ._tasks import answered, attempted, enclose, enclosed, telling, unpack
 from ._worker import start_worker
 
 __all__ = [
     "Answer",
     "Shipment",
     "Shipping",
+    "as_they_are",
     "failed",
     "open_answer",
     "open_answers",
@@ -54,6 +56,16 @@ _ARRAY_BYTES = 150
 """Bytes that pickle makes of an empty array, about."""
 _FEW = 8
 _LONG = 1000
+
+
+def as_they_are(items: Sequence[Any], by_value: Iterable[ModuleType] = (), start: int = 0) -> Parts:
+    """`Bare` items where any pickle can carry them, else `enclosed` ones."""
+    whole = list(items)
+    light = weight(whole)
+    if light is None:
+        return enclosed(whole, by_value, start)
+    went(light)
+    return Bare(whole, light)
 
 
 def weight(values: Sequence[Any]) -> int | None:

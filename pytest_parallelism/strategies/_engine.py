@@ -19,6 +19,7 @@ from typing import Any
 from ..addresses import scrubbed, shown
 from ..clusters import Lease, lease
 from ..envelope import Elsewhere, Packer, enclosed, interpreter, preparation, rendezvous, unpack
+from ..envelope._shipping import as_they_are, open_answer
 from ..errors import (
     NotTransferable,
     ParallelismError,
@@ -52,6 +53,8 @@ class EngineCluster:
     """Of the engine, as its users write it: Ray, Dask."""
     ours: bool = True
     """Started by us on this machine, and ended by us; False for the user's own."""
+    pickles: bool = False
+    """Its engine pickles what it carries: to `submit` come `Bare` items too, which `run_bare` takes."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -227,11 +230,13 @@ class EnginePool(ExecutorPool):
         """See `Sending`."""
         cluster, prepare, by_value = self.cluster, self._prepare, self._by_value
         function = cluster.prepare(self._pack(fn))
-        return lambda start, chunk: cluster.submit(prepare, function, enclosed(chunk, by_value, start), start)
+        parts = as_they_are if cluster.pickles else enclosed
+        return lambda start, chunk: cluster.submit(prepare, function, parts(chunk, by_value, start), start)
 
     def open_answer(self, answer: Answer) -> list[Any]:
         """See `Sending`."""
-        return unpack(answer)
+        bare = self.cluster.pickles and type(answer) in (list, tuple)  # no `Parts`
+        return open_answer(answer) if bare else unpack(answer)
 
     def translate(self, exc: BaseException) -> BaseException:
         """See `Sending`."""

@@ -18,7 +18,7 @@ from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..envelope import run_there
+from ..envelope import Bare, run_bare, run_there
 from ..errors import PoolError, UsageError
 from ..workers import bounded, fate
 from ..workers.site import Site
@@ -61,6 +61,7 @@ class ExecutorlibCluster(EngineCluster):
     """Its block allocation, on processes of ours."""
 
     name = "executorlib"
+    pickles = True
 
     def __init__(self, workers: int, spawner: Any, *, ours: bool, seconds: float) -> None:
         from executorlib.executor.base import BaseExecutor
@@ -93,7 +94,10 @@ class ExecutorlibCluster(EngineCluster):
 
     def submit(self, prepare: bytes, function: bytes, payload: Payload, start: int) -> Future[Answer]:
         """See `EngineCluster`."""
-        inner = self._native.submit(run_there, prepare, function, payload, start)
+        if isinstance(payload, Bare):
+            inner = self._native.submit(run_bare, prepare, function, payload.items, start)
+        else:
+            inner = self._native.submit(run_there, prepare, function, payload, start)
         outer = Outer(inner)
         with self._lock:
             self._sent.add(outer)

@@ -16,8 +16,7 @@ from typing import Any
 
 from ..envelope import Bare, Frame, Parts, unpack
 from ..envelope._queues import Managed, Queues
-from ..envelope._shipped import went
-from ..envelope._shipping import open_answer, weight
+from ..envelope._shipping import as_they_are, open_answer
 from ..errors import PoolError, WorkerLost
 from ..strategy import StrategyOptions
 from ..workers import Job, fate
@@ -50,12 +49,7 @@ class ManagerPool(QueuePool):
 class _AsTheyAre(Enclosing):
     def __call__(self, items: Sequence[Any], start: int) -> Parts:
         """See `Enclosing`."""
-        whole = list(items)
-        light = weight(whole)
-        if light is None:
-            return super().__call__(whole, start)
-        went(light)
-        return Bare(whole, light)
+        return as_they_are(items, self.by_value, start)
 
 
 class ManagerCrew(QueueCrew):

@@ -39,6 +39,7 @@ def connection(**arguments: Any) -> Iterator[Any]:
             try:
                 ray.init(configure_logging=False, log_to_driver=False, **arguments)
             except BaseException as exc:
+                bounded(_forget_client, _SHUTDOWN_SECONDS)
                 bounded(ray.shutdown, _SHUTDOWN_SECONDS)
                 if isinstance(exc, Exception):
                     raise PoolError(f"Ray did not start: {_brief(exc)}") from exc
@@ -48,6 +49,18 @@ def connection(**arguments: Any) -> Iterator[Any]:
     finally:
         bounded(ray.shutdown, _SHUTDOWN_SECONDS)
         _reread()
+
+
+def _forget_client() -> None:
+    """Ends a client connection that was given up halfway, which Ray itself would take for one that lasts."""
+    try:
+        from ray.util.client import ray
+    except ImportError:  # grpcio is not there, and so no client
+        return
+    context = ray.get_context()
+    worker, context.client_worker = context.client_worker, None
+    if worker is not None:
+        worker.close()
 
 
 def _brief(exc: Exception) -> str:

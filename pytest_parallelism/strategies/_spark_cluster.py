@@ -20,7 +20,7 @@ from ._addresses import located, reached, shown
 from ._chunks import Deadline
 from ._engine import Answer, EngineCluster, EnginePool, Payload
 from ._executors import InOrder
-from ._spark_driver import Driver
+from ._spark_driver import Driver, brief
 
 __all__ = ["SparkCluster", "SparkPool"]
 
@@ -148,9 +148,10 @@ class SparkCluster(EngineCluster):
     def _translated(self, exc: Exception) -> Exception:
         from py4j.protocol import Py4JJavaError
 
-        if not isinstance(exc, Py4JJavaError) and self._driver.ended(_DYING_SECONDS):
+        # Java's errors have their text in the JVM: it still lived, and is asked for it below.
+        if self._driver.ended(0 if isinstance(exc, Py4JJavaError) else _DYING_SECONDS):
             return Ended("Spark's JVM ended")
-        said = _brief(str(exc))
+        said = brief(exc)
         return Ended(said) if any(words in str(exc) for words in _LOST) else RuntimeError(said)
 
     def _keep_awake(self) -> None:
@@ -283,9 +284,3 @@ def _speaks(host: str, port: int) -> bool:
             begin = answer.read(9)
         return not begin or begin[:1] == _TLS_ALERT or begin[8:] == _STREAM_FAILURE
     return False
-
-
-def _brief(text: str) -> str:
-    """What Spark's Java says, without its stack: the reason of the failure of a task, or all of it."""
-    reason = text.rpartition("most recent failure: ")[2] or text
-    return reason.partition("\n\tat ")[0].partition("\n\nDriver stacktrace")[0].strip()

@@ -21,7 +21,7 @@ from ..workers.environment import restored
 from ..workers.site import Site
 from ._silence import silenced
 
-__all__ = ["Driver"]
+__all__ = ["Driver", "brief"]
 
 _LOOPBACK = "127.0.0.1"
 _LOG = "stderr"
@@ -77,7 +77,11 @@ class Driver:
             self._killed_after(seconds),
         ):
             self._gateway = self._launched()
-            self.context = SparkContext(conf=self._configuration(), gateway=self._gateway)
+            try:
+                self.context = SparkContext(conf=self._configuration(), gateway=self._gateway)
+            except Exception as exc:  # noqa: BLE001  # the JVM's, Spark's or py4j's
+                # Told now: the JVM has its text, and is about to end.
+                raise PoolError(f"Spark did not start: {brief(exc)}") from None
         _let_errors_pass(self.context._accumulatorServer)
 
     def runs(self) -> bool:
@@ -183,6 +187,8 @@ class Driver:
         conf = SparkConf(_jvm=self._gateway.jvm)
         for name, value in self._settings().items():
             conf.set(name, value)
+        # A name that Spark would find for our address may be none on the user's cluster.
+        conf.setIfMissing("spark.driver.host", os.environ.get("SPARK_LOCAL_IP", self.host))
         return conf
 
     def _variables(self) -> Mapping[str, str]:
@@ -218,7 +224,6 @@ class Driver:
                 "spark.master": self._address,
                 "spark.cores.max": str(self._workers),
                 "spark.dynamicAllocation.enabled": "false",
-                "spark.driver.host": self.host,
             }
         return {
             **settings,
@@ -229,6 +234,16 @@ class Driver:
             "spark.driver.memory": f"{_memory() >> 20}m",
             "spark.sql.catalogImplementation": "in-memory",
         }
+
+
+def brief(exc: Exception) -> str:
+    """What Spark's Java says, without its stack: the reason of the failure of a task, or all of it."""
+    try:
+        text = str(exc)
+    except Exception:  # noqa: BLE001  # the JVM has gone, which had it
+        return type(exc).__name__
+    reason = text.rpartition("most recent failure: ")[2] or text
+    return reason.partition("\n\tat ")[0].partition("\n\nDriver stacktrace")[0].strip()
 
 
 def _memory() -> int:

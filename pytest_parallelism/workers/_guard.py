@@ -23,6 +23,9 @@ MARK = "PYTEST_PARALLELISM_CLUSTER"
 _LOOK_SECONDS = 1.0
 _END_SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_TRIES = 20
+_KERNEL = (b"0", b"2")
+"""The parents of the kernel's own threads, which have neither a command line nor an environment."""
 
 
 def marked(mark: str) -> set[int]:
@@ -53,8 +56,20 @@ def _listed() -> Iterator[tuple[int, int, bytes]]:
                 continue
             variables = b""
             with contextlib.suppress(OSError):  # another user's
-                variables = _read(f"/proc/{entry}/environ")
+                variables = _environment(entry, patient=parent not in _KERNEL)
             yield int(entry), int(parent), _marks(variables.split(b"\0"))
+
+
+def _environment(pid: str, *, patient: bool) -> bytes:
+    """It is empty for a moment while a process becomes another program (execve(2))."""
+    for _ in range(_TRIES if patient else 1):
+        variables = _read(f"/proc/{pid}/environ")
+        if variables:
+            return variables
+        if _read(f"/proc/{pid}/cmdline"):  # it has become one: what is empty now has none
+            return _read(f"/proc/{pid}/environ")
+        time.sleep(_POLL_SECONDS / _TRIES)
+    return b""
 
 
 def _told() -> Iterator[tuple[int, int, bytes]]:

@@ -291,6 +291,26 @@ def test_the_users_own_cluster_serves_and_stays(address: str) -> None:
             assert TOKEN not in str(pool.info())
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ConnectionAbortedError])
+def test_a_connection_that_was_given_up_can_be_made_again(
+    error: type[BaseException], ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.util.client.worker import Worker
+
+    def fail(self: Any, *_: Any) -> None:
+        raise error
+
+    where = f"ray://:{TOKEN}@127.0.0.1:{ports[1]}"
+    with monkeypatch.context() as patched:
+        patched.setattr(Worker, "_server_init", fail)
+        with pytest.raises((KeyboardInterrupt, PoolError)):
+            opened(1, where).__enter__()
+    with opened(1, where) as pool:
+        assert pool.map(double, [2]) == [4]
+    with opened(1) as pool:  # of our own, for which Ray must not think that it is a client
+        assert pool.map(double, [2]) == [4]
+
+
 def test_no_more_than_n_tasks_run_there(address: str, tmp_path: Path) -> None:
     def note(item: int) -> int:
         (tmp_path / str(item)).touch()

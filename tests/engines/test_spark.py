@@ -277,6 +277,21 @@ class TestOwnCluster:
         with SPARK.open(4, at(standalone.address)) as pool:
             assert pool.workers == 2
 
+    def test_the_users_configuration_holds_and_what_spark_refuses_is_said(
+        self, standalone: Standalone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+        given = tmp_path / "spark-defaults.conf"
+        clusters.end_kept()
+        given.write_text("spark.driver.host localhost\n")
+        with SPARK.open(1, at(standalone.address)) as pool:
+            native: Any = pool.native  # type: ignore[attr-defined]  # it has one
+            assert native.sparkContext.getConf().get("spark.driver.host") == "localhost"
+        clusters.end_kept()
+        given.write_text("spark.executor.memory 1\n")
+        with pytest.raises(PoolError, match=r"(?s)Spark did not start: .*Executor memory 1 must be at least"):
+            opened_once(at(standalone.address))
+
     def test_a_hung_task_is_ended_and_the_cluster_serves_on(self, standalone: Standalone) -> None:
         with SPARK.open(2, at(standalone.address)) as pool:
             before = set(pool.map(own_pid, range(4), chunk_size=1))
