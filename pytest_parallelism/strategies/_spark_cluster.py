@@ -21,6 +21,7 @@ from ._chunks import Deadline
 from ._engine import Answer, EngineCluster, EnginePool, Payload
 from ._executors import InOrder
 from ._spark_driver import Driver, brief
+from ._spark_watch import Watch
 
 __all__ = ["SparkCluster", "SparkPool"]
 
@@ -70,11 +71,14 @@ class SparkCluster(EngineCluster):
         self._threads = ThreadPoolExecutor(2 * workers, thread_name_prefix="spark-job")
         self._closed = threading.Event()
         self._used = time.monotonic()
+        self._watch: Watch | None = None
+        self._said: str | None = None
         self._keeper = threading.Thread(target=self._keep_awake, name="spark-keeper", daemon=True)
         try:
             self._driver.start(timeout)
             if address:
                 self.workers = self._cores(address, timeout)
+                self._watch = Watch(self._driver.executors, self._silent)
             else:
                 self._keeper.start()
         except BaseException:
@@ -103,7 +107,7 @@ class SparkCluster(EngineCluster):
 
     def usable(self) -> bool:
         """See `clusters.Cluster`."""
-        return not self._closed.is_set() and self._driver.runs()
+        return not self._closed.is_set() and self._said is None and self._driver.runs()
 
     def close(self) -> None:
         """See `EngineCluster`."""
@@ -124,6 +128,8 @@ class SparkCluster(EngineCluster):
 
     def _end(self, *, gently: bool) -> None:
         self._closed.set()
+        if self._watch is not None:
+            self._watch.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._driver.end(gently=gently)  # which fails what waits for it
         self._threads.shutdown()
@@ -145,9 +151,17 @@ class SparkCluster(EngineCluster):
         finally:
             self._used = time.monotonic()
 
+    def _silent(self, executor: str) -> None:
+        """Ends our jobs."""
+        self._said = f"Spark's executor at {executor} does not answer any more"
+        with contextlib.suppress(Exception):  # the JVM may be ending
+            self._driver.context.cancelJobGroup(self._group)
+
     def _translated(self, exc: Exception) -> Exception:
         from py4j.protocol import Py4JJavaError
 
+        if self._said:
+            return Ended(self._said)
         # Java's errors have their text in the JVM: it still lived, and is asked for it below.
         if self._driver.ended(0 if isinstance(exc, Py4JJavaError) else _DYING_SECONDS):
             return Ended("Spark's JVM ended")

@@ -115,6 +115,10 @@ class Driver:
         scala = self.context._jsc.sc()
         return int(scala.maxNumConcurrentTasks(scala.resourceProfileManager().defaultResourceProfile()))
 
+    def executors(self) -> list[str]:
+        """Where those listen that have us run tasks, and this driver too, as ``host:port``."""
+        return str(self.context._jsc.sc().getExecutorMemoryStatus().keys().mkString(" ")).split()
+
     def end(self, *, gently: bool) -> None:
         """Ends the JVM with its workers, and whatever pyspark keeps of them.
 

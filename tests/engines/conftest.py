@@ -85,8 +85,9 @@ def _one_cluster(request: pytest.FixtureRequest) -> None:
         _kept.enter_context(clusters.keeping())
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _none_is_left() -> Iterator[None]:
+    """And none is kept while others are tested: these tests run in any order."""
     os.environ[_SESSION] = str(os.getpid())  # whatever starts from now on has it
     before = traces()
     yield
