@@ -105,6 +105,8 @@ class RayOnHosts(OnHosts):
             RAY_health_check_period_ms="1000",
             RAY_health_check_timeout_ms="1000",
             RAY_health_check_failure_threshold=str(PATIENCE),
+            RAY_grpc_client_keepalive_time_ms=str(1000 * PATIENCE),
+            RAY_grpc_client_keepalive_timeout_ms=str(1000 * PATIENCE),
             SPT_NOENV="1",  # when workers name themselves, they keep their environment, and so our mark
         )
 
