@@ -8,6 +8,7 @@ where a part of the system is (Java, an MPI, a Redis).
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -28,6 +29,8 @@ ENDING = ("nothing_is_left", "untouched", "fault")
 """Parts of the names of tests that want a cluster to end with its pool."""
 _SESSION = "ENGINE_TESTS"
 _GRACE_SECONDS = 5.0
+_JAVA = (".ivy*", ".java", ".m2")
+"""What Java programs write into the home folder, which they find without the variable."""
 
 
 def engines(module: Path) -> list[Strategy]:
@@ -86,13 +89,15 @@ def _one_cluster(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _none_is_left() -> Iterator[None]:
+def _none_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """And none is kept while others are tested: these tests run in any order."""
-    os.environ[_SESSION] = str(os.getpid())  # whatever starts from now on has it
-    before = traces()
-    yield
-    _kept.close()
-    assert lasting(lambda: traces() - before, _GRACE_SECONDS) == set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))  # other programs write into ours meanwhile
+        patch.setenv(_SESSION, str(os.getpid()))  # whatever starts from now on has it
+        before = traces()
+        yield
+        _kept.close()
+        assert lasting(lambda: traces() - before, _GRACE_SECONDS) == set()
 
 
 def traces() -> set[str]:
@@ -102,7 +107,8 @@ def traces() -> set[str]:
     """
     found = {f"memory {name}" for name in memory_entries() if not foreign(name)}
     found |= {f"home {path}" for path in Path.home().glob("*")}
-    found |= {f"home {path}" for path in (Path.home() / ".config").glob("*")}
+    own = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    found |= {f"home {path}" for pattern in _JAVA for path in own.glob(pattern)}
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and process.environ().get(_SESSION) == str(os.getpid()):
