@@ -16,6 +16,7 @@ from warnings import filterwarnings
 from ..envelope import adapted, enclosed, run_there
 from ..errors import UsageError
 from ..strategy import Chunk, StrategyOptions
+from ..workers import bounded
 from ._addresses import located, reached, shown
 from ._chunks import Deadline
 from ._engine import Answer, EngineCluster, EnginePool, Payload
@@ -129,7 +130,7 @@ class SparkCluster(EngineCluster):
     def _end(self, *, gently: bool) -> None:
         self._closed.set()
         if self._watch is not None:
-            self._watch.close()
+            bounded(self._watch.close)
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._driver.end(gently=gently)  # which fails what waits for it
         self._threads.shutdown()

@@ -44,7 +44,7 @@ class Watch:
             there = set(self._silent)
             with contextlib.suppress(Exception):  # the JVM may be ending, which whoever maps there hears of
                 there.update(self._executors())
-            for one in there:
+            for one in sorted(there):
                 if _answers(one):
                     self._silent[one] = 0
                 elif one in self._silent:
@@ -52,6 +52,7 @@ class Watch:
                     if self._silent[one] == _TIMES:
                         self._lost(one)
                         return
+                    break  # each that is silent takes its time, and one is enough
 
 
 def _answers(address: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ import pytest
 import pytest_parallelism
 from pytest_parallelism import clusters
 from pytest_parallelism.errors import PoolError, TaskTimeout, UsageError, WorkerLost
+from pytest_parallelism.strategies import _spark_watch
 from pytest_parallelism.strategy import StrategyOptions
 
 from .conftest import KNOWN, EngineConformance
@@ -257,6 +259,22 @@ def at(address: str, **more: Any) -> StrategyOptions:
 def opened_once(options: StrategyOptions) -> None:
     with SPARK.open(1, options):
         pass
+
+
+def test_an_executor_is_told_that_answered_and_does_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering = {"one:1": True, "other:1": True, "never:1": False}
+    listed, told = list(answering), list[str]()
+    looks = itertools.count()
+    monkeypatch.setattr(_spark_watch, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(_spark_watch, "_answers", lambda one: next(looks) >= 0 and answering[one])
+    watch = _spark_watch.Watch(lambda: listed, told.append)
+    assert waited(lambda: next(looks) > 20)
+    assert told == []
+    answering["other:1"] = False
+    listed.remove("other:1")  # Spark may forget it, and still wait for its tasks
+    assert waited(lambda: told)
+    watch.close()
+    assert told == ["other:1"]
 
 
 class TestOwnCluster:

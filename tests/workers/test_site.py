@@ -65,6 +65,18 @@ def test_its_end_ends_all_that_it_started(site: Site, kind: str, tmp_path: Path)
     assert not site.folder.exists()
 
 
+def test_a_process_is_seen_while_it_becomes_another_program(site: Site, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    again.write_text('[ "$1" = 0 ] || exec sh "$0" $(($1 - 1))\n')
+    with site.starting():
+        process = subprocess.Popen(["sh", again, "500"])
+    looks = 0
+    while process.poll() is None:
+        assert site.pids() or process.poll() is not None
+        looks += 1
+    assert looks
+
+
 def test_other_sites_and_processes_stay(site: Site, tmp_path: Path) -> None:
     other = Site()
     (pid,) = started(other, "a child", tmp_path)
