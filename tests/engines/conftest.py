@@ -88,7 +88,7 @@ def _one_cluster(request: pytest.FixtureRequest) -> None:
         _kept.enter_context(clusters.keeping())
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _none_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """And none is kept while others are tested: these tests run in any order."""
     with pytest.MonkeyPatch.context() as patch:
