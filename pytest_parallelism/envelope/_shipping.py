@@ -41,8 +41,8 @@ __all__ = [
     "weight",
 ]
 
-Answer = list[Any] | tuple[bool, bytes]
-"""Results as they are, or whether the chunk went well and what `unpack` takes."""
+Answer = list[Any] | tuple[bool, bytes] | bytes
+"""Results as they are, or what `unpack` takes (`Parts` too), beside whether the chunk went well."""
 
 _SLOTS = 4096
 _CANCELLED = "cancelled"
@@ -251,7 +251,7 @@ def open_answers(answers: Iterable[Answer]) -> list[Any]:
             results += answer
             light += answer
         else:
-            results += unpack(answer[1])
+            results += unpack(answer[1] if isinstance(answer, tuple) else answer)
     came(_total(light))
     return results
 

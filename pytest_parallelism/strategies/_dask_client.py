@@ -14,8 +14,9 @@ from typing import Any
 
 from ..envelope import run_there
 
-__all__ = ["Chunk", "Courier", "run_chunk"]
+__all__ = ["LOST_ANSWER", "Chunk", "Courier", "run_chunk"]
 
+LOST_ANSWER = "Dask lost an answer with the worker that had it"
 _IDLE_SECONDS = 1.0
 """How long a cancelled chunk may run on before its worker counts as busy."""
 _APART = 1 << 16
@@ -250,7 +251,7 @@ class Courier:
             return
         for asked, answer in zip(ready, answers, strict=True):
             if answer is None:  # what Dask gives for one whose worker ended after it was done
-                _fail([asked], BrokenExecutor("Dask lost an answer with the worker that had it"))
+                _fail([asked], BrokenExecutor(LOST_ANSWER))
             elif asked.set_running_or_notify_cancel():
                 asked.set_result(answer.parts if isinstance(answer, Answer) else answer)
 

@@ -235,8 +235,7 @@ class EnginePool(ExecutorPool):
 
     def open_answer(self, answer: Answer) -> list[Any]:
         """See `Sending`."""
-        bare = self.cluster.pickles and type(answer) in (list, tuple)  # no `Parts`
-        return open_answer(answer) if bare else unpack(answer)
+        return open_answer(answer) if self.cluster.pickles else unpack(answer)
 
     def translate(self, exc: BaseException) -> BaseException:
         """See `Sending`."""

@@ -14,7 +14,7 @@ from multiprocessing.managers import SyncManager
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ..envelope import Bare, Frame, Parts, unpack
+from ..envelope import Bare, Frame, Parts
 from ..envelope._queues import Managed, Queues
 from ..envelope._shipping import as_they_are, open_answer
 from ..errors import PoolError, WorkerLost
@@ -43,7 +43,7 @@ class ManagerPool(QueuePool):
 
     def open_answer(self, answer: Any) -> list[Any]:
         """See `Sending`."""
-        return unpack(answer) if isinstance(answer, bytes) else open_answer(answer)
+        return open_answer(answer)
 
 
 class _AsTheyAre(Enclosing):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
 import sys
 import threading
 import warnings
@@ -21,6 +20,8 @@ from ..division import CHUNKS_PER_WORKER
 from ..envelope import run_there
 from ..strategy import StrategyOptions
 from ..workers import bounded
+from ..workers.environment import restored, variables
+from ._dask_client import LOST_ANSWER
 from ._engine import Answer, EngineCluster, Payload
 
 __all__ = ["ModinCluster", "start_modin"]
@@ -250,7 +251,7 @@ async def _fetch(asked: Sequence[_Asked], future: Any) -> None:
         _fail(asked, exc if isinstance(exc, Exception) else CancelledError("Dask cancelled it"))
         return
     if frame is None:  # what Dask gives for one whose worker ended after it was done
-        _fail(asked, BrokenExecutor("Dask lost an answer with the worker that had it"))
+        _fail(asked, BrokenExecutor(LOST_ANSWER))
     else:
         _give(asked, frame)
 
@@ -287,33 +288,23 @@ def _modin(engine: str, workers: int) -> Iterator[Any]:
 
     settings = [getattr(modin.config, name) for name in _SETTINGS]
     before = [(one._value, one._value_source, one._subs.copy()) for one in settings]
-    variables = dict(os.environ)
     _forget(engine)
     try:
         modin.config.Engine.put(engine)
         import modin.pandas
         from modin.core.execution.dispatching.factories.dispatcher import FactoryDispatcher
 
-        FactoryDispatcher.get_factory()  # now, since it sets settings and variables
-        _restore(variables)
-        os.environ.update(_VARIABLES)
+        with restored(("OMP_NUM_THREADS", *_VARIABLES)):
+            FactoryDispatcher.get_factory()  # now, since it sets settings and variables
         modin.config.CpuCount.put(workers)
         modin.config.NPartitions.put(_NATIVE_PARTITIONS * workers)
         modin.config.MinRowPartitionSize.put(1)
-        yield modin.pandas
+        with restored(("OMP_NUM_THREADS",)), variables(_VARIABLES):
+            yield modin.pandas
     finally:
-        _restore(variables)
         for one, (value, source, subscribers) in zip(settings, before, strict=True):
             one._value, one._value_source, one._subs = value, source, subscribers
         _forget(engine)
-
-
-def _restore(variables: Mapping[str, str]) -> None:
-    for name in {"OMP_NUM_THREADS", *_VARIABLES}:
-        if name in variables:
-            os.environ[name] = variables[name]
-        else:
-            os.environ.pop(name, None)
 
 
 def _forget(engine: str) -> None:

@@ -12,23 +12,19 @@ import secrets
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from pytest_parallelism.workers.site import Site
 
-__all__ = ["Network", "namespace", "obstacle", "remains", "waited"]
+__all__ = ["Network", "namespace", "obstacle", "remains"]
 
 _TOOLS = {"ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux"}
 _BLOCK = "198.18"
 """Addresses that no network has: they are for tests of networks (RFC 2544)."""
 _PROBE = "ip link add probe type bridge && ip link add one type veth peer name other"
-_SECONDS = 90.0
-"""What a loaded machine may take for what is waited for."""
 
 
 def obstacle() -> str | None:
@@ -56,16 +52,6 @@ def remains(link: str, namespaces: Sequence[int], folder: Path | str) -> set[str
             if namespace(process.pid) in namespaces:
                 found.add(f"process {process.pid}")
     return found | ({f"folder {folder}"} if Path(folder).exists() else set())
-
-
-def waited(condition: Callable[[], Any]) -> bool:
-    """Whether it came true in time."""
-    end = time.monotonic() + _SECONDS
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 class Network:

@@ -23,6 +23,7 @@ from pytest_parallelism.strategy import StrategyOptions
 
 from .conftest import KNOWN, EngineConformance
 from .killed import left_after_sigkill
+from .waiting import answers, free_port
 
 PASSWORD = "not-to-be-told"
 BY_VALUE = (sys.modules[__name__],)
@@ -73,22 +74,11 @@ def started(command: list[str], log: Path, **variables: str) -> Iterator[subproc
         process.wait()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 def until(there: Callable[[], object]) -> None:
     limit = time.monotonic() + 60
     while not there():
         assert time.monotonic() < limit
         time.sleep(0.02)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +87,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert program is not None
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with started([*command, "--requirepass", PASSWORD], folder / "log"):
-        until(partial(listens, port))
+        until(partial(answers, "127.0.0.1", port))
         yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,8 @@ from pytest_parallelism.errors import WorkerLost
 from pytest_parallelism.strategy import StrategyOptions
 
 from .conftest import KNOWN, absence
-from .hosts import Network, namespace, obstacle, remains, waited
+from .hosts import Network, namespace, obstacle, remains
+from .waiting import answers, waited
 
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE = 12
@@ -181,12 +181,6 @@ def cluster(engine: str, patient: None, network: Network) -> Iterator[OnHosts]:
     found.start()
     yield found
     clusters.end_kept()
-
-
-def answers(host: str, port: int) -> bool:
-    with suppress(OSError), socket.create_connection((host, port), timeout=1):
-        return True
-    return False
 
 
 def on(cluster: OnHosts) -> StrategyOptions:

@@ -26,7 +26,7 @@ from pytest_parallelism.strategy import StrategyOptions
 from pytest_parallelism.workers.site import Site
 
 from .conftest import KNOWN, EngineConformance
-from .hosts import waited
+from .waiting import answers, free_port, waited
 
 RAY = KNOWN["ray"]
 OPTIONS = StrategyOptions(by_value=(sys.modules[__name__],))
@@ -251,24 +251,12 @@ def ports() -> Iterator[tuple[int, int]]:
     try:
         waited(lambda: process.poll() is not None or "Ray runtime started" in said.read_text())
         assert process.poll() is None, said.read_text()
-        assert waited(lambda: answers(client)), said.read_text()
+        assert waited(lambda: answers("127.0.0.1", client)), said.read_text()
         yield head, client
         assert process.poll() is None, "it was ended by us"
     finally:
         site.end()
         process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
 
 
 @pytest.fixture(params=["ray", "head"])

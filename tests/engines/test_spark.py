@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from pytest_parallelism.strategies import _spark_watch
 from pytest_parallelism.strategy import StrategyOptions
 
 from .conftest import KNOWN, EngineConformance
+from .waiting import waited
 
 SPARK = KNOWN["spark"]
 HERE = StrategyOptions(by_value=(sys.modules[__name__],))
@@ -67,15 +68,6 @@ def die(item: int) -> int:
     if item == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return item
-
-
-def waited(condition: Callable[[], Any]) -> bool:
-    end = time.monotonic() + SECONDS
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def test_a_second_cluster_in_one_process_works_as_the_first_nothing_is_left() -> None:
