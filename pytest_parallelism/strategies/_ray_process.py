@@ -24,6 +24,10 @@ _SHUTDOWN_SECONDS = 5.0
 _REACH_SECONDS = 4.0
 _PATIENT = {"RAY_gcs_rpc_server_reconnect_timeout_s": "1000000"}
 """Otherwise Ray ends this process a minute after it has lost its head."""
+_UNLUCKY = "Starting Ray client server failed"
+_TRIES = 3
+"""A head forks for each client, and the child may fail in gRPC's handlers of forks: for 8 of 30 clients on a
+loaded machine (Ray 2.60, grpcio 1.85), for none of 42 with GRPC_ENABLE_FORK_SUPPORT=0 there."""
 
 
 @contextlib.contextmanager
@@ -36,19 +40,27 @@ def connection(**arguments: Any) -> Iterator[Any]:
             raise PoolError("Ray is initialized in this process already: call ray.shutdown() first")
         with variables(_PATIENT):
             _reread()
-            try:
-                ray.init(configure_logging=False, log_to_driver=False, **arguments)
-            except BaseException as exc:
-                bounded(_forget_client, _SHUTDOWN_SECONDS)
-                bounded(ray.shutdown, _SHUTDOWN_SECONDS)
-                if isinstance(exc, Exception):
-                    raise PoolError(f"Ray did not start: {_brief(exc)}") from exc
-                raise
+            _connect(ray, arguments)
     try:
         yield ray
     finally:
         bounded(ray.shutdown, _SHUTDOWN_SECONDS)
         _reread()
+
+
+def _connect(ray: Any, arguments: dict[str, Any]) -> None:
+    for left in reversed(range(_TRIES)):
+        try:
+            ray.init(configure_logging=False, log_to_driver=False, **arguments)
+            return
+        except BaseException as exc:
+            bounded(_forget_client, _SHUTDOWN_SECONDS)
+            bounded(ray.shutdown, _SHUTDOWN_SECONDS)
+            if left and _UNLUCKY in str(exc):
+                continue
+            if isinstance(exc, Exception):
+                raise PoolError(f"Ray did not start: {_brief(exc)}") from exc
+            raise
 
 
 def _forget_client() -> None:
@@ -64,7 +76,9 @@ def _forget_client() -> None:
 
 
 def _brief(exc: Exception) -> str:
-    return str(exc).strip().partition("\n")[0] or type(exc).__name__
+    """What was said first, and the error that a head's traceback ends with."""
+    first, *rest = str(exc).strip().splitlines() or [type(exc).__name__]
+    return " ".join((first, *rest[-1:])) if first.endswith(":") else first
 
 
 def _reread() -> None:

@@ -98,6 +98,7 @@ class RayOnHosts(OnHosts):
             f"--node-ip-address={self.network.addresses[host]}",
             *(f"--temp-dir={self.network.site.folder}", *arguments),
             ready="Ray runtime started",
+            GRPC_ENABLE_FORK_SUPPORT="0",  # with it, what a head forks for a client now and then fails
             RAY_AUTH_MODE="token",
             RAY_AUTH_TOKEN=self.token,
             RAY_USAGE_STATS_ENABLED="0",

@@ -233,6 +233,7 @@ def ports() -> Iterator[tuple[int, int]]:
     command += ["--node-ip-address=127.0.0.1", f"--port={head}", f"--ray-client-server-port={client}"]
     command += [f"--temp-dir={site.folder}"]
     variables = {
+        "GRPC_ENABLE_FORK_SUPPORT": "0",  # with it, what a head forks for a client now and then fails
         "SPT_NOENV": "1",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": TOKEN,
@@ -289,6 +290,7 @@ def test_a_connection_that_was_given_up_can_be_made_again(
         raise error
 
     where = f"ray://:{TOKEN}@127.0.0.1:{ports[1]}"
+    clusters.end_kept()
     with monkeypatch.context() as patched:
         patched.setattr(Worker, "_server_init", fail)
         with pytest.raises((KeyboardInterrupt, PoolError)):
@@ -297,6 +299,34 @@ def test_a_connection_that_was_given_up_can_be_made_again(
         assert pool.map(double, [2]) == [4]
     with opened(1) as pool:  # of our own, for which Ray must not think that it is a client
         assert pool.map(double, [2]) == [4]
+
+
+UNLUCKY = "Initialization failure from server:\nTraceback:\nRuntimeError: Starting Ray client server failed."
+
+
+@pytest.mark.parametrize(("failures", "tries"), [(1, 2), (9, 3)])
+def test_a_head_whose_child_has_failed_is_asked_again(
+    failures: int, tries: int, ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.util.client.worker import Worker
+
+    asked = []
+    connected = Worker._server_init
+
+    def fail(self: Any, *arguments: Any) -> Any:
+        asked.append(self)
+        if len(asked) <= failures:
+            raise ConnectionAbortedError(UNLUCKY)
+        return connected(self, *arguments)
+
+    clusters.end_kept()
+    monkeypatch.setattr(Worker, "_server_init", fail)
+    with contextlib.ExitStack() as stack:
+        if failures >= tries:
+            stack.enter_context(pytest.raises(PoolError, match=r"server: .* failed\.$"))
+        pool = stack.enter_context(opened(1, f"ray://:{TOKEN}@127.0.0.1:{ports[1]}"))
+        assert pool.map(double, [2]) == [4]
+    assert len(asked) == tries
 
 
 def test_no_more_than_n_tasks_run_there(address: str, tmp_path: Path) -> None:
