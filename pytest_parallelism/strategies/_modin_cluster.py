@@ -26,8 +26,6 @@ from ._engine import Answer, EngineCluster, Payload
 
 __all__ = ["ModinCluster", "start_modin"]
 
-_NATIVE_PARTITIONS = 4
-"""Partitions a worker of the user's own frames."""
 _MOST_PARTITIONS = max(CHUNKS_PER_WORKER)
 """Partitions a worker of the Series of a map; chunks beyond share one."""
 _SENDING_SECONDS = 5.0
@@ -167,7 +165,8 @@ class ModinCluster(EngineCluster):
         from modin.config import context
         from modin.distributed.dataframe.pandas import unwrap_partitions
 
-        with self._current(), context(NPartitions=min(len(rows), _MOST_PARTITIONS * self.workers)):
+        partitions = min(len(rows), _MOST_PARTITIONS * self.workers)
+        with self._current(), context(NPartitions=partitions, MinRowPartitionSize=1):
             answers = self._pandas.Series(rows, dtype=object).map(_answered)
             for (partition,) in unwrap_partitions(answers):
                 yield partition
@@ -297,8 +296,7 @@ def _modin(engine: str, workers: int) -> Iterator[Any]:
         with restored(("OMP_NUM_THREADS", *_VARIABLES)):
             FactoryDispatcher.get_factory()  # now, since it sets settings and variables
         modin.config.CpuCount.put(workers)
-        modin.config.NPartitions.put(_NATIVE_PARTITIONS * workers)
-        modin.config.MinRowPartitionSize.put(1)
+        modin.config.NPartitions.put(workers)  # its own default, which is of this machine's cores
         with restored(("OMP_NUM_THREADS",)), variables(_VARIABLES):
             yield modin.pandas
     finally:
