@@ -20,11 +20,7 @@ if TYPE_CHECKING:
     from .orders import Orders
 
 # What these libraries think of their own defaults, and of pandas', is nobody's business here.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.mark.parallel_strategies("processes", "dask", "spark", "modin-ray", "modin-dask", workers=[1, 2])

@@ -122,14 +122,18 @@ def _print_nothing(*_: Any, **__: Any) -> None:
 
 @contextlib.contextmanager
 def _unwarned() -> Iterator[None]:
-    """Shows no warnings of Ray's import, and gives back the hook for uncaught errors that it takes."""
-    hook = sys.excepthook
+    """Shows no warnings of Ray's import, and gives back the hook for uncaught errors that it takes.
+
+    The libraries that Ray brings are found after the user's own: psutil among them.
+    """
+    hook, path = sys.excepthook, list(sys.path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         sys.excepthook = hook
+        sys.path[:] = path + [entry for entry in sys.path if entry not in path]
 
 
 @contextlib.contextmanager

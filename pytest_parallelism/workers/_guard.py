@@ -23,7 +23,8 @@ MARK = "PYTEST_PARALLELISM_CLUSTER"
 _LOOK_SECONDS = 1.0
 _END_SECONDS = 5.0
 _POLL_SECONDS = 0.02
-_TRIES = 20
+_BETWEEN_SECONDS = 0.001
+_TRIES = 200
 _KERNEL = (b"0", b"2")
 """The parents of the kernel's own threads, which have neither a command line nor an environment."""
 
@@ -68,7 +69,7 @@ def _environment(pid: str, *, patient: bool) -> bytes:
             return variables
         if _read(f"/proc/{pid}/cmdline"):  # it has become one: what is empty now has none
             return _read(f"/proc/{pid}/environ")
-        time.sleep(_POLL_SECONDS / _TRIES)
+        time.sleep(_BETWEEN_SECONDS)
     return b""
 
 

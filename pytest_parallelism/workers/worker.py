@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.context import BaseContext
@@ -20,6 +21,18 @@ _AHEAD_SECONDS = 0.002
 """How much work may wait in a worker, by what its last chunks took: enough that a worker need not wait for
 us (50 us by our measurement), too little to matter where another one is idle."""
 _AHEAD_CHUNKS = 16
+_starting = threading.Lock()
+"""One process starts at a time: filelock, where it is imported, lets no two threads fork at once."""
+
+
+def _renew() -> None:
+    """In a child that was forked meanwhile, nobody would release it."""
+    global _starting
+    _starting = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 class Job(NamedTuple):
@@ -102,7 +115,8 @@ class Worker(Load):
             self.process: BaseProcess = make.Process(
                 target=serve, args=(theirs, inherited, *how), daemon=False
             )
-            self.process.start()
+            with _starting:
+                self.process.start()
         self.end_fd, self._owns = end_of(self.process)
 
     @property

@@ -125,6 +125,26 @@ def test_home_and_hooks_are_untouched(tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.iterdir()) == []
 
 
+PATHS = """
+import psutil
+from pytest_parallelism.envelope import pack
+from pytest_parallelism.registry import load
+from pytest_parallelism.strategy import StrategyOptions
+with load()["ray"].open(1, StrategyOptions()) as pool:
+    assert pool.map(abs, [-1]) == [1]
+    print(len(pack(psutil.cpu_count)))
+"""
+
+
+def test_the_users_psutil_is_found_before_that_of_ray() -> None:
+    """So that its functions go to the workers of other strategies by name."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(
+        [sys.executable, "-c", PATHS], capture_output=True, text=True, env=environment, check=True
+    ).stdout
+    assert int(said) < 100
+
+
 def test_it_listens_on_the_loopback_interface_only() -> None:
     with opened() as pool:
         assert pool.map(double, [1]) == [2]

@@ -300,6 +300,28 @@ def test_an_error_of_the_data_is_its_own() -> None:
         parallel_map(square, (1 // number for number in (1, 0)))
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_no_two_threads_fork_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """filelock forbids it."""
+    fork, inside, seen = os.fork, [0], []
+
+    def noting() -> int:
+        inside[0] += 1
+        seen.append(inside[0])
+        time.sleep(0.02)
+        try:
+            return fork()
+        finally:
+            inside[0] -= 1
+
+    monkeypatch.setattr(os, "fork", noting)
+    with ThreadPoolExecutor(3) as executor:
+        calls = [executor.submit(parallel_map, square, range(9), 3) for _ in range(3)]
+        for call in calls:
+            call.result(PATIENCE)
+    assert set(seen) <= {1}
+
+
 def test_calls_from_several_threads_at_once_keep_apart() -> None:
     with ThreadPoolExecutor(2) as executor:
         calls = [executor.submit(parallel_map, square, range(n), 2) for n in (20, 30)]
