@@ -12,6 +12,9 @@ the map, in the parent. The more of them do, the less the speedup: 1, 2, 4 and 7
   benchmark  pytest-benchmark's --benchmark-compare-fail=mean:10%, median:10%, min:10%, the same run
 
 A false alarm is a failure without a loss. Replays of synthetic and recorded rounds: verdict_rates.py.
+
+Last comes a workload that only copies memory, calm and beside the memory hog: claim and stored runs are its
+own calm ones, and beside the hog none may pass.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from statistics import fmean, median
 from typing import Any
 
 import noise
+import numpy
 from uncontended import loaded
 
 from pytest_parallelism import gate, record, regression, scaling
@@ -41,6 +45,8 @@ from pytest_parallelism.workload import Workload
 TASKS = 16
 TWO = gate.Where(workers=2, cores=2)
 STEPS = 34_000
+ARRAYS = numpy.ones((2, 2_000_000))
+"""Two of 16 MB, more than a core's caches hold."""
 BEFORE = {0.0: 0, 0.059: 1, 0.111: 2, 0.20: 4, 0.304: 7}
 """Of each loss: tasks that run before the map."""
 MOST_PAIRS = 20
@@ -49,6 +55,7 @@ LOSS_EVERY = 6
 """Runs without a loss to one of each loss."""
 KNOWN = load()
 CALM = "calm"
+COPYING = "memory-bound, "
 STEADY = (0, 1.0, 0.0)
 
 STREAM = "import numpy\na, b = numpy.ones((2, 20_000_000))\nwhile True: a[:] = b"
@@ -67,12 +74,21 @@ def compute(steps: int) -> int:
     return sum(i * i % 7 for i in range(steps))
 
 
-def workload(before: int) -> Callable[[Any], int]:
+def copy(_: int) -> int:
+    ARRAYS[0] = ARRAYS[1]
+    return 1
+
+
+def workload(task: Callable[[int], int], before: int) -> Callable[[Any], int]:
     def call(pool: Any) -> int:
-        first = sum(compute(STEPS) for _ in range(before))
-        return first + sum(pool.map(compute, [STEPS] * (TASKS - before)))
+        first = sum(task(STEPS) for _ in range(before))
+        return first + sum(pool.map(task, [STEPS] * (TASKS - before)))
 
     return call
+
+
+def memory_hog() -> contextlib.AbstractContextManager[Any]:
+    return noise.foreign([[STREAM]], settle=0.5)
 
 
 LOADS: dict[str, tuple[float, Callable[[], contextlib.AbstractContextManager[Any]]]] = {
@@ -80,8 +96,10 @@ LOADS: dict[str, tuple[float, Callable[[], contextlib.AbstractContextManager[Any
     "1 hog": (0.5, lambda: loaded(STEADY)),
     "2 hogs": (0.5, lambda: loaded(*(STEADY,) * 2)),
     "4 hogs": (3.0, lambda: loaded(*(STEADY,) * 4)),
-    "memory hog": (0.25, lambda: noise.foreign([[STREAM]], settle=0.5)),
+    "memory hog": (0.25, memory_hog),
     "disk hog": (0.25, lambda: noise.foreign([[DISK, str(Path.cwd())]], settle=0.5)),
+    COPYING + CALM: (0.5, contextlib.nullcontext),
+    COPYING + "memory hog": (0.5, memory_hog),
 }
 """Of each load: runs, as a part of --runs."""
 
@@ -95,7 +113,7 @@ class Run:
     seconds: float
 
 
-def live(loss: float) -> Run:
+def live(loss: float, task: Callable[[int], int]) -> Run:
     cores = usable_cores()
     plan = Plan(
         strategy=KNOWN["processes-fork"],
@@ -109,7 +127,7 @@ def live(loss: float) -> Run:
         reference=True,
     )
     begun = time.perf_counter()
-    found, _ = measure(Workload.of_call(workload(BEFORE[loss])), plan)
+    found, _ = measure(Workload.of_call(workload(task, BEFORE[loss])), plan)
     return Run(loss, found, time.perf_counter() - begun)
 
 
@@ -213,12 +231,13 @@ def ranged(values: Sequence[float]) -> str:
 def measured(kind: str, runs: int) -> list[Run]:
     """Runs of all losses in turn, beside that load."""
     part, hogs = LOADS[kind]
+    task = copy if kind.startswith(COPYING) else compute
     found: list[Run] = []
     with hogs():
         for i in range(max(2, round(runs * part))):
-            found.append(live(0.0))
+            found.append(live(0.0, task))
             if i % LOSS_EVERY == 0:
-                found += [live(loss) for loss in BEFORE if loss]
+                found += [live(loss, task) for loss in BEFORE if loss]
     return found
 
 
@@ -232,18 +251,20 @@ def main() -> None:
     print(f"{noise.machine()}; up to {MOST_PAIRS} pairs or {SECONDS:g} s a run", flush=True)
     kept: dict[str, list[Run]] = pickle.loads(asked.again.read_bytes()) if asked.again else {}
     claim, quiet = 0.0, gate.Quiet(cpu_seconds=1.0, source="")
-    for kind in kept or [kind for kind in LOADS if kind == CALM or asked.loads in kind]:
+    calm: list[Run] = []
+    for kind in kept or [kind for kind in LOADS if CALM in kind or asked.loads in kind]:
         runs = kept.get(kind) or measured(kind, asked.runs)
         kept[kind] = runs
         if asked.keep:
             asked.keep.write_bytes(pickle.dumps(kept))
-        if kind == CALM:
+        if CALM in kind:
+            calm = runs
             own = [run.measurement for run in runs if run.loss == 0]
             claim = median(gate.interval(m.pairs, gated=True).estimate for m in own)
             seconds = median(summary(m, gated=True).cpu_seconds_sequential for m in own)
             quiet = gate.Quiet(cpu_seconds=seconds, source="when calm")
             print(f"claim {claim:.2f}")
-        report(kind, runs, kept[CALM], claim, quiet)
+        report(kind, runs, calm, claim, quiet)
 
 
 if __name__ == "__main__":
