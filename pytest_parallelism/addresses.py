@@ -9,10 +9,16 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 __all__ = ["scrubbed", "shown"]
 
 _PLACE = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):[0-9]+")
+_NEXT = re.compile(r"([,;])(?=[A-Za-z][A-Za-z0-9+.-]*://)")
+"""Between URLs, of which Celery takes several: brokers, and where answers go."""
 
 
 def shown(address: str) -> str:
     """Scheme, host and port, or the latter two where they are all; of what else is no URL, nothing."""
+    return "".join(part if part in (",", ";") else _shown(part) for part in _NEXT.split(address))
+
+
+def _shown(address: str) -> str:
     if _PLACE.fullmatch(address):
         return address
     try:
@@ -28,8 +34,11 @@ def shown(address: str) -> str:
 
 def scrubbed(text: str, address: str) -> str:
     """A text of others about that address, such as an engine's error, without its secrets."""
-    text = text.replace(address, shown(address))
-    for secret in sorted(filter(None, _secrets(address)), key=len, reverse=True):
+    parts = [part for part in _NEXT.split(address)[::2] if part]
+    for part in (address, *parts):
+        text = text.replace(part, shown(part))
+    secrets = {secret for part in parts for secret in _secrets(part)}
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "…", text)
     return text
 

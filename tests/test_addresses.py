@@ -25,6 +25,7 @@ SECRET = "redis://:pass%2Fword@host:6379/0?token=abc123"
         ("[::1]:6379", "[::1]:6379"),
         (":word@head:6379", "…"),
         ("", "…"),
+        ("amqp://me:x@a;amqp://me:y@b:1,redis://:z@c", "amqp://a;amqp://b:1,redis://c"),
     ],
 )
 def test_only_scheme_host_and_port_are_shown(address: str, wanted: str) -> None:
@@ -42,6 +43,13 @@ def test_only_scheme_host_and_port_are_shown(address: str, wanted: str) -> None:
 )
 def test_texts_of_others_lose_what_is_secret(text: str, wanted: str) -> None:
     assert scrubbed(text, SECRET) == wanted
+
+
+def test_no_part_of_an_address_of_several_keeps_its_secrets() -> None:
+    address = "amqp://me:first@a:5672,redis://:sec%2Fond@b:6379/0"
+    text = "redis://:sec%2Fond@b:6379/0: no, sec/ond and first of me are wrong"
+    assert scrubbed(text, address) == "redis://b:6379: no, … and … of … are wrong"
+    assert scrubbed(f"at {address}", address) == "at amqp://a:5672,redis://b:6379"
 
 
 def test_arguments_of_a_class_are_secret() -> None:
