@@ -21,8 +21,11 @@ _KEEPS: pytest.StashKey[bool] = pytest.StashKey()
 def order(state: State, items: list[pytest.Item]) -> None:
     """Moves dear points behind the last of all points, those of one strategy and worker count together.
 
-    Whatever else there is stays in its order, and so do points of one cluster.
+    Whatever else there is stays in its order, and so do points of one cluster. With ``--stepwise`` all does:
+    what it leaves out next time is what stood before the test that failed, by the order that it has seen.
     """
+    if state.config.getoption("stepwise", False):
+        return
     by_cluster: dict[tuple[str, int], list[pytest.Item]] = {}
     end = 0
     for index, item in enumerate(items, 1):

@@ -136,6 +136,22 @@ class TestOrder:
         ]
 
 
+    def test_stepwise_leaves_out_nothing_that_has_not_run(self, run: Run, pytester: pytest.Pytester) -> None:
+        """A point of a cluster, which comes later otherwise, has run when the next one fails."""
+        pytester.makepyfile(
+            test_steps="""
+            import pytest
+
+            @pytest.mark.parallel_strategies("fake", "threads", workers=2)
+            def test_steps(parallel):
+                assert parallel.map(abs, [1]) == [1]
+                assert parallel.strategy == "fake"
+            """
+        )
+        found = run("--parallel-check", "-p", "cacheprovider", "-p", "stepwise", "--stepwise", "test_steps.py")
+        found.assert_outcomes(passed=1, failed=1)
+
+
 class TestEnds:
     def test_ctrl_c_and_a_kill_leave_no_process_and_no_folder(
         self, run: Run, pytester: pytest.Pytester, log: Path
