@@ -135,7 +135,6 @@ class TestOrder:
             "test_plain",
         ]
 
-
     def test_stepwise_leaves_out_nothing_that_has_not_run(self, run: Run, pytester: pytest.Pytester) -> None:
         """A point of a cluster, which comes later otherwise, has run when the next one fails."""
         pytester.makepyfile(
@@ -148,7 +147,9 @@ class TestOrder:
                 assert parallel.strategy == "fake"
             """
         )
-        found = run("--parallel-check", "-p", "cacheprovider", "-p", "stepwise", "--stepwise", "test_steps.py")
+        found = run(
+            "--parallel-check", "-p", "cacheprovider", "-p", "stepwise", "--stepwise", "test_steps.py"
+        )
         found.assert_outcomes(passed=1, failed=1)
 
 
