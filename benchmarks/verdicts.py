@@ -1,6 +1,6 @@
 """Are verdicts right on a loaded machine? Live runs under foreign load, judged by everything we have.
 
-    python benchmarks/verdicts.py              all loads, about 40 minutes
+    python benchmarks/verdicts.py              all loads, over two hours
     python benchmarks/verdicts.py --runs 4     a look
 
 Each run is one point: `processes-fork` with 2 workers on 40 ms of work, 16 tasks of which some run before
@@ -39,7 +39,7 @@ from pytest_parallelism.measurement import Measurement, Outcome, Pair
 from pytest_parallelism.registry import load
 from pytest_parallelism.resources import usable_cores
 from pytest_parallelism.rounds import Plan, measure
-from pytest_parallelism.settings import Limit
+from pytest_parallelism.settings import DEFAULT_MAX_TIME, Limit
 from pytest_parallelism.workload import Workload
 
 TASKS = 16
@@ -49,8 +49,9 @@ ARRAYS = numpy.ones((2, 2_000_000))
 """Two of 16 MB, more than a core's caches hold."""
 BEFORE = {0.0: 0, 0.059: 1, 0.111: 2, 0.20: 4, 0.304: 7}
 """Of each loss: tasks that run before the map."""
-MOST_PAIRS = 20
-SECONDS = 4.0
+MOST_PAIRS = 40
+SECONDS = DEFAULT_MAX_TIME
+"""What a point may take where the user says nothing."""
 LOSS_EVERY = 6
 """Runs without a loss to one of each loss."""
 KNOWN = load()
