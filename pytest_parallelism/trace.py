@@ -26,6 +26,8 @@ NOTES = 0.01
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108  # mkdtemp makes a folder of its own there
 _PREFIX = "pytest-parallelism-"
 _DAY = 86_400.0
+_START = 19
+"""Of the fields of ``stat`` behind the name, see proc(5)."""
 _NANO = 1e-9
 
 
@@ -63,7 +65,8 @@ class Recorder:
         where = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
         if where is not None:
             _sweep(where)
-        self.folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=where)
+        owner = "-".join(map(str, (os.getpid(), *_identity(os.getpid()))))
+        self.folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{owner}-", dir=where)
 
     def noting(self, fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """The function, whose calls are noted; the same object as long as it is the same function."""
@@ -159,12 +162,25 @@ def _overlap(maps: Sequence[Span]) -> bool:
 
 
 def _sweep(where: str) -> None:
-    """Removes what processes have left behind that were killed, a day ago at least."""
+    """Removes what processes have left behind that were killed; those of other containers a day later."""
+    own, _ = _identity(os.getpid())
     for folder in Path(where).glob(f"{_PREFIX}*-*"):
         with contextlib.suppress(OSError, ValueError):
-            owner, age = int(folder.name.split("-")[2]), time.time() - folder.stat().st_mtime
-            if age > _DAY and not Path(f"/proc/{owner}").exists():
+            owner, *identity = map(int, folder.name.removeprefix(_PREFIX).split("-")[:-1])
+            mine, old = identity[:1] == [own], time.time() - folder.stat().st_mtime > _DAY
+            if list(_identity(owner)) != identity and (old or (mine and own)):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _identity(pid: int) -> tuple[int, int]:
+    """Who that is beside its number, which others get later: the namespace of ids, and the start in ticks.
+
+    Zeros where this process cannot tell, as of one that has ended.
+    """
+    with contextlib.suppress(OSError):
+        started = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[_START]
+        return Path(f"/proc/{pid}/ns/pid").stat().st_ino, int(started)
+    return 0, 0
 
 
 def _task(worker: tuple[int, int], entry: tuple[int, ...]) -> Task:

@@ -223,6 +223,8 @@ class Courier:
     async def _watch(self, asked: _Asked, future: Any) -> None:
         state = future._state  # what is public starts a thread, or two tasks for each future
         await state.wait()
+        while state.status in ("lost", "pending"):  # it was done, went with its worker, and is done again
+            await state.wait()
         if self._sent.pop(asked, None) is None:
             return  # nobody wants it any more
         if state.status != "finished":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -200,6 +202,35 @@ def test_a_killed_run_leaves_nothing_untouched(tmp_path: Path) -> None:
 
 def runs(one: int) -> bool:
     return Path(f"/proc/{one}").exists()
+
+
+def test_an_answer_that_goes_with_its_worker_is_waited_for_again() -> None:
+    """Dask tells that it is there, and before we have looked, that it is not."""
+    from distributed.client import FutureState
+
+    from pytest_parallelism.strategies._dask_client import Chunk, Courier, _Asked
+
+    async def scene() -> None:
+        courier = Courier(None, ["one"], direct=True)
+        courier._fetching = True
+        asked, future = (
+            _Asked(courier, "key", Chunk(b"", 0), None),
+            SimpleNamespace(_state=FutureState("key")),
+        )
+        courier._sent[asked] = future
+        watching = asyncio.ensure_future(courier._watch(asked, future))
+        await asyncio.sleep(0)
+        future._state.finish()
+        future._state.lose()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not watching.done()
+        assert not asked.done()
+        future._state.finish()
+        await watching
+        assert courier._ready == {asked: future}
+
+    asyncio.run(scene())
 
 
 # ---- the user's own cluster
