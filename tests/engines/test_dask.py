@@ -213,10 +213,8 @@ def test_an_answer_that_goes_with_its_worker_is_waited_for_again() -> None:
     async def scene() -> None:
         courier = Courier(None, ["one"], direct=True)
         courier._fetching = True
-        asked, future = (
-            _Asked(courier, "key", Chunk(b"", 0), None),
-            SimpleNamespace(_state=FutureState("key")),
-        )
+        future = SimpleNamespace(_state=FutureState("key"))
+        asked = _Asked(courier, "key", Chunk(b"", 0), None)
         courier._sent[asked] = future
         watching = asyncio.ensure_future(courier._watch(asked, future))
         await asyncio.sleep(0)

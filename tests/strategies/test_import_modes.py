@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_any_function_of_a_test_file_works(mode: str, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={"PYTHONPATH": root, "PATH": "", "TMPDIR": str(tmp_path), "HOME": str(tmp_path)},
+        env={"PYTHONPATH": root, "PATH": os.defpath, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)},
         timeout=120,
         check=False,
     )
