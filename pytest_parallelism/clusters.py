@@ -81,7 +81,11 @@ def end_kept() -> None:
     with _lock:
         if _alive is not None and not _alive.users:
             ended, _alive = _alive, None
-            ended.lease.cluster.close()
+            try:
+                ended.lease.cluster.close()
+            except BaseException:  # Ctrl-C
+                ended.lease.cluster.kill()
+                raise
 
 
 @contextmanager

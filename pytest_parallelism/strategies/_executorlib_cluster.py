@@ -77,18 +77,20 @@ class ExecutorlibCluster(EngineCluster):
         self._killed = False
         self._closing = threading.Event()
         self._watch = threading.Thread(target=self._look, daemon=True, name="executorlib-watch")
+        # Made before it is begun: what has begun when that is interrupted has to be ended.
+        self._scheduler: Any = BlockAllocationTaskScheduler.__new__(BlockAllocationTaskScheduler)
         try:
             with _listening("127.0.0.1" if ours else "*", seconds):
-                self._scheduler: Any = BlockAllocationTaskScheduler(
+                self._scheduler.__init__(
                     max_workers=workers,
                     executor_kwargs={"hostname_localhost": ours},
-                    spawner=_started_by_us(spawner, self._processes, self._site),
+                    spawner=_started_by_us(spawner, self._processes, self._site, self._closing),
                 )
                 self._threads, self._queue = list(self._scheduler._process), self._scheduler._future_queue
                 self._wait_for(workers, seconds)
             self._native: Any = BaseExecutor(self._scheduler)
         except BaseException:
-            self._site.end()
+            self._abandon()
             raise
         self._watch.start()
 
@@ -199,6 +201,19 @@ class ExecutorlibCluster(EngineCluster):
                 self._queue.get_nowait()
                 self._queue.task_done()
 
+    def _abandon(self) -> None:
+        """Ends what has begun of a cluster that does not come about: its threads would keep Python alive."""
+        self._closing.set()
+        self._site.end()  # first: a thread waits for a process that has not called it yet
+        scheduler = vars(self._scheduler)
+        threads = [thread for thread in scheduler.get("_process") or () if thread.ident is not None]
+        if threads:
+            self._scheduler.shutdown(wait=False)
+        for event in scheduler.get("_bootup_events", ()):  # each waits until the one before it has started
+            event.set()
+        for thread in threads:
+            thread.join(_END_SECONDS)
+
     def _wait_for(self, workers: int, seconds: float) -> None:
         """Until all have been started: each listens before."""
         end = time.monotonic() + seconds
@@ -208,11 +223,15 @@ class ExecutorlibCluster(EngineCluster):
             time.sleep(_LOOK_SECONDS)
 
 
-def _started_by_us(base: Any, processes: list[subprocess.Popen[bytes]], site: Site) -> Any:
+def _started_by_us(
+    base: Any, processes: list[subprocess.Popen[bytes]], site: Site, closing: threading.Event
+) -> Any:
     class Spawner(base):  # type: ignore[misc]  # a class of executorlib's, which is imported only here
         """Starts a worker quietly, in a session of its own."""
 
         def bootup(self, command_lst: list[str], **_stopping: Any) -> bool:
+            if closing.is_set():
+                return False
             self._process = subprocess.Popen(  # noqa: S603  # executorlib's own worker
                 self.generate_command(command_lst=command_lst),
                 env={**os.environ, **site.variables},

@@ -301,3 +301,24 @@ class TestTheUsersOwn:
             opened(address=address),
         ):
             pass
+
+
+def test_a_cluster_whose_end_is_interrupted_is_killed() -> None:
+    ended = []
+
+    class Interrupted:
+        def usable(self) -> bool:
+            return True
+
+        def close(self) -> None:
+            ended.append("close")
+            raise KeyboardInterrupt
+
+        def kill(self) -> None:
+            ended.append("kill")
+
+    with pytest.raises(KeyboardInterrupt), clusters.lease("interrupted", Interrupted):
+        pass
+    assert ended == ["close", "kill"]
+    with opened() as pool:
+        assert pool.map(abs, [-1]) == [1]

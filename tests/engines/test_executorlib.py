@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,10 +14,12 @@ import pytest
 
 from pytest_parallelism import clusters
 from pytest_parallelism.errors import TaskTimeout, UsageError, WorkerLost
+from pytest_parallelism.strategies._executorlib_cluster import ExecutorlibCluster
 from pytest_parallelism.strategy import HasNative, HasPids, Pool, StrategyOptions
 
 from .conftest import KNOWN, EngineConformance
 from .killed import left_after_sigkill
+from .waiting import waited
 
 SRUN = """#!/bin/sh
 while :; do  # without the options
@@ -91,6 +94,27 @@ def test_the_native_executor_runs_what_it_is_given() -> None:
 
 def test_nothing_is_left_of_a_run_that_was_killed(tmp_path: Path) -> None:
     assert left_after_sigkill("executorlib", tmp_path) == set()
+
+
+@pytest.mark.parametrize("started", [0, 1, 2])
+def test_nothing_is_left_of_a_start_that_was_interrupted(
+    started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads of executorlib would keep Python from ending."""
+
+    def interrupted(self: ExecutorlibCluster, *_: object) -> None:
+        assert waited(lambda: len(self._processes) >= started)
+        raise KeyboardInterrupt
+
+    clusters.end_kept()
+    before = set(threading.enumerate())
+    with monkeypatch.context() as patched:
+        patched.setattr(ExecutorlibCluster, "_wait_for", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            here(2).__enter__()
+    assert set(threading.enumerate()) <= before
+    with here(2) as pool:
+        assert pool.map(abs, [-1]) == [1]
 
 
 def test_another_address_is_a_sentence() -> None:
