@@ -166,9 +166,9 @@ def _sweep(where: str) -> None:
     own, _ = _identity(os.getpid())
     for folder in Path(where).glob(f"{_PREFIX}*-*"):
         with contextlib.suppress(OSError, ValueError):
-            owner, *identity = map(int, folder.name.removeprefix(_PREFIX).split("-")[:-1])
-            mine, old = identity[:1] == [own], time.time() - folder.stat().st_mtime > _DAY
-            if list(_identity(owner)) != identity and (old or (mine and own)):
+            owner, namespace, started = map(int, folder.name.removeprefix(_PREFIX).split("-")[:-1])
+            here, old = own and namespace == own, time.time() - folder.stat().st_mtime > _DAY
+            if (here or old) and _identity(owner) != (namespace, started):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -154,8 +154,7 @@ class ExecutorlibCluster(EngineCluster):
         for process in self._processes:
             process.wait()
         self._native.shutdown(wait=False)
-        for thread in self._threads:  # each looks once a second whether its process is there
-            thread.join(_END_SECONDS)
+        self._join()
         if self._watch.ident is not None:
             self._watch.join()
 
@@ -205,13 +204,16 @@ class ExecutorlibCluster(EngineCluster):
         """Ends what has begun of a cluster that does not come about: its threads would keep Python alive."""
         self._closing.set()
         self._site.end()  # first: a thread waits for a process that has not called it yet
-        scheduler = vars(self._scheduler)
-        threads = [thread for thread in scheduler.get("_process") or () if thread.ident is not None]
-        if threads:
+        begun = vars(self._scheduler)
+        self._threads = [thread for thread in begun.get("_process") or () if thread.ident is not None]
+        if self._threads:
             self._scheduler.shutdown(wait=False)
-        for event in scheduler.get("_bootup_events", ()):  # each waits until the one before it has started
+        for event in begun.get("_bootup_events", ()):  # each waits until the one before it has started
             event.set()
-        for thread in threads:
+        self._join()
+
+    def _join(self) -> None:
+        for thread in self._threads:  # each looks once a second whether its process is there
             thread.join(_END_SECONDS)
 
     def _wait_for(self, workers: int, seconds: float) -> None:

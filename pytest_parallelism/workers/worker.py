@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 from ..envelope import CHUNK, FUNCTION, Frame, Inbox, Outbox, Parts, Rooms, line, serve
+from ..envelope._locks import open_after_fork
 from .reaping import end_of
 
 __all__ = ["Job", "Load", "Worker"]
@@ -21,18 +22,8 @@ _AHEAD_SECONDS = 0.002
 """How much work may wait in a worker, by what its last chunks took: enough that a worker need not wait for
 us (50 us by our measurement), too little to matter where another one is idle."""
 _AHEAD_CHUNKS = 16
-_starting = threading.Lock()
+_starting = open_after_fork(threading.Lock())
 """One process starts at a time: filelock, where it is imported, lets no two threads fork at once."""
-
-
-def _renew() -> None:
-    """In a child that was forked meanwhile, nobody would release it."""
-    global _starting
-    _starting = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
 
 
 class Job(NamedTuple):
