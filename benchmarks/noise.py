@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,16 @@ def machine() -> str:
 def work() -> int:
     """About a millisecond or two of pure Python."""
     return sum(i * i % 7 for i in range(25_000))
+
+
+def scan(_: object) -> int:
+    """Reads 32 MB, more than caches hold. Here: a function of a script would take its globals along."""
+    return int(_array().sum())
+
+
+@cache
+def _array() -> Floats:
+    return np.ones(4_000_000)
 
 
 def timed_round(times: int = 1) -> tuple[float, float, float]:
