@@ -152,8 +152,11 @@ class _Point:
         return self._measurement(first, pools), self.result
 
     def _restart(self, pools: Pools) -> None:
-        pools.restart(self.pairs, self._parallel_round)
-        self.tracing.forget()
+        pools.restart(self.pairs, self._first_of_pool)
+
+    def _first_of_pool(self, parallel: Arm) -> None:
+        self.tracing.forget()  # of the workers that were: the files of those that are begin with this round
+        self._parallel_round(parallel)
 
     def _measurement(self, first: Round, pools: Pools) -> Measurement:
         plan, workload = self.plan, self.workload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 
 from pytest_parallelism.measurement import Pair
+from pytest_parallelism.registry import load
+from pytest_parallelism.rounds import _pools, measure
 from pytest_parallelism.strategy import Counts, Pool, Strategy, StrategyOptions
+from pytest_parallelism.workload import Workload
 
 from .conftest import World
 
@@ -80,6 +84,23 @@ def test_tasks_are_noted_from_the_pair_on_that_gives_reason() -> None:
     trace = measurement.pairs[-1].parallel[0].trace
     assert trace is not None
     assert sum(task.tasks for task in trace.tasks) == 3
+
+
+def test_tasks_of_a_pool_that_is_opened_anew_are_noted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pools, "RESTART_PAIRS", 2)
+    monkeypatch.setattr(_pools, "RESTART_SHARE", 1000.0)
+    known = load()
+    plan = replace(
+        World().plan(baseline=known["sequential"], traced=bool, max_time=None), strategy=known["processes-fork"]
+    )
+    measurement, _ = measure(Workload.of_map(time.sleep, [0.004] * 4), replace(plan, clock=time.perf_counter))
+    pids = [
+        {pid for r in pair.parallel if r.trace for pid, _ in (task.worker for task in r.trace.tasks)}
+        for pair in measurement.pairs
+    ]
+    assert not pids[0]
+    assert all(pids[1:])
+    assert not pids[1] & pids[2]  # other workers
 
 
 def test_the_machine_is_asked_every_fourth_pair(monkeypatch: pytest.MonkeyPatch) -> None:
