@@ -3,9 +3,10 @@
     python benchmarks/verdicts.py              all loads, over two hours
     python benchmarks/verdicts.py --runs 4     a look
 
-Each run is one point: `processes-fork` with 2 workers on 40 ms of work, 16 tasks of which some run before
-the map, in the parent. The more of them do, the less the speedup: 1, 2, 4 and 7 of them are losses of 5.9,
-11.1, 20.0 and 30.4 %. Runs of all losses alternate. The pairs of one run are then judged by
+Each run is one point: `processes-fork` with 2 workers on 40 ms of work, a part of which runs before the map,
+in the parent, and the rest in 16 tasks. That part is none, or as large as a loss of 5, 10, 20 or 30 % takes
+where the speedup without it is the one that some runs at the start have (Amdahl's law). Runs of all losses
+alternate. The pairs of one run are then judged by
 
   gate       the claim is the speedup without loss on the idle machine; `gate.decider`, `gate.judge`
   compare    --parallel-compare-fail=speedup:5 against each of the runs on the calm machine in turn
@@ -14,7 +15,7 @@ the map, in the parent. The more of them do, the less the speedup: 1, 2, 4 and 7
 A false alarm is a failure without a loss. Replays of synthetic and recorded rounds: verdict_rates.py.
 
 Last comes a workload that only reads memory, calm and beside the memory hog: claim and stored runs are its
-own calm ones, and beside the hog none may pass.
+own calm ones, and beside the hog none may pass. It has no losses.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ from pytest_parallelism.workload import Workload
 TASKS = 16
 TWO = gate.Where(workers=2, cores=2)
 STEPS = 34_000
-BEFORE = {0.0: 0, 0.059: 1, 0.111: 2, 0.20: 4, 0.304: 7}
-"""Of each loss: tasks that run before the map."""
+LOSSES = (0.05, 0.10, 0.20, 0.30)
+FIRST = 10
+"""Runs that say the speedup without a loss, by which losses are made."""
 MOST_PAIRS = 40
 SECONDS = DEFAULT_MAX_TIME
 """What a point may take where the user says nothing."""
@@ -72,12 +74,20 @@ def compute(steps: int) -> int:
     return sum(i * i % 7 for i in range(steps))
 
 
-def workload(task: Callable[[int], int], before: int) -> Callable[[Any], int]:
+def workload(task: Callable[[int], int], serial: float) -> Callable[[Any], int]:
+    """``serial``: the share of the work that runs before the map."""
+    before, each = round(TASKS * STEPS * serial), round(STEPS * (1 - serial))
+
     def call(pool: Any) -> int:
-        first = sum(task(STEPS) for _ in range(before))
-        return first + sum(pool.map(task, [STEPS] * (TASKS - before)))
+        first = task(before) if before else 0
+        return first + sum(pool.map(task, [each] * TASKS))
 
     return call
+
+
+def serial_share(loss: float, speedup: float) -> float:
+    """By which ``speedup`` becomes less by ``loss``: of 1 / (s + (1 - s) / speedup) (Amdahl, 1967)."""
+    return (1 / (1 - loss) - 1) / (speedup - 1)
 
 
 def memory_hog() -> contextlib.AbstractContextManager[Any]:
@@ -106,7 +116,7 @@ class Run:
     seconds: float
 
 
-def live(loss: float, task: Callable[[int], int]) -> Run:
+def live(loss: float, task: Callable[[int], int], speedup: float = 2.0) -> Run:
     cores = usable_cores()
     plan = Plan(
         strategy=KNOWN["processes-fork"],
@@ -120,7 +130,7 @@ def live(loss: float, task: Callable[[int], int]) -> Run:
         reference=True,
     )
     begun = time.perf_counter()
-    found, _ = measure(Workload.of_call(workload(task, BEFORE[loss])), plan)
+    found, _ = measure(Workload.of_call(workload(task, serial_share(loss, speedup))), plan)
     return Run(loss, found, time.perf_counter() - begun)
 
 
@@ -186,7 +196,7 @@ def report(kind: str, runs: Sequence[Run], calm: Sequence[Run], claim: float, qu
     plain = [run for run in calm if run.loss == 0]
     stored = [recorded(run)[0] for run in plain]
     print(f"\n{kind}")
-    for loss in BEFORE:
+    for loss in sorted({run.loss for run in runs}):
         own = [run for run in runs if run.loss == loss]
         verdicts = [gated(run, claim, quiet) for run in own]
         print(f"  loss {loss:>5.1%}  gate: {counted([outcome for outcome, _ in verdicts])}")
@@ -221,8 +231,9 @@ def ranged(values: Sequence[float]) -> str:
     return f"{median(values):.2f}, {min(values):.2f} to {max(values):.2f} in {len(values)} runs"
 
 
-def measured(kind: str, runs: int) -> list[Run]:
+def measured(kind: str, runs: int, speedup: float) -> list[Run]:
     """Runs of all losses in turn, beside that load."""
+    losses = () if kind.startswith(READING) else LOSSES
     part, hogs = LOADS[kind]
     task = noise.scan if kind.startswith(READING) else compute
     task(STEPS)  # its memory is there before workers are forked
@@ -231,8 +242,13 @@ def measured(kind: str, runs: int) -> list[Run]:
         for i in range(max(2, round(runs * part))):
             found.append(live(0.0, task))
             if i % LOSS_EVERY == 0:
-                found += [live(loss, task) for loss in BEFORE if loss]
+                found += [live(loss, task, speedup) for loss in losses]
     return found
+
+
+def speedup(runs: Sequence[Run]) -> float:
+    """By wall clock, the median of these runs."""
+    return median(gate.interval(run.measurement.pairs, gated=True).estimate for run in runs)
 
 
 def calm_of(kind: str) -> str:
@@ -249,16 +265,17 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"{noise.machine()}; up to {MOST_PAIRS} pairs or {SECONDS:g} s a run", flush=True)
     kept: dict[str, list[Run]] = pickle.loads(asked.again.read_bytes()) if asked.again else {}
+    ideal = 0.0 if asked.again else speedup([live(0.0, compute) for _ in range(FIRST)])
     claim, quiet = 0.0, gate.Quiet(cpu_seconds=1.0, source="")
     wanted = {name for kind in LOADS if asked.loads in kind for name in (calm_of(kind), kind)}
     for kind in kept or [kind for kind in LOADS if kind in wanted]:
-        runs = kept.get(kind) or measured(kind, asked.runs)
+        runs = kept.get(kind) or measured(kind, asked.runs, ideal)
         kept[kind] = runs
         if asked.keep:
             asked.keep.write_bytes(pickle.dumps(kept))
         if kind == calm_of(kind):
             own = [run.measurement for run in runs if run.loss == 0]
-            claim = median(gate.interval(m.pairs, gated=True).estimate for m in own)
+            claim = speedup([run for run in runs if run.loss == 0])
             seconds = median(summary(m, gated=True).cpu_seconds_sequential for m in own)
             quiet = gate.Quiet(cpu_seconds=seconds, source="when calm")
             print(f"claim {claim:.2f}")

@@ -6,9 +6,12 @@ what the rounds did besides: this module holds that rule, for gates and for repo
 
 from __future__ import annotations
 
-from .measurement import Kind
+import math
+from collections.abc import Sequence
 
-__all__ = ["CONTENDED", "HANDED_OVER", "foreign"]
+from .measurement import Kind, Pair
+
+__all__ = ["CONTENDED", "HANDED_OVER", "TICK", "foreign", "others"]
 
 CONTENDED = 0.10
 """Contention above which a miss is the machine's and not the strategy's (MEASURING.md, procedure)."""
@@ -21,6 +24,10 @@ Measured: two such threads waited 5 to 13 % of their runnable time on two cores 
 process halves one of two cores."""
 
 
+TICK = 0.01
+"""Seconds by which the counters of a core's time may be late: they count in ticks (proc(5))."""
+
+
 def foreign(
     *,
     kind: Kind,
@@ -29,6 +36,7 @@ def foreign(
     workers: int,
     cores: int,
     shares_gil: bool,
+    others: tuple[float, float] | None,
 ) -> float | None:
     """The contention of a point that others caused: the larger of its arms; None where it is unknown.
 
@@ -37,18 +45,42 @@ def foreign(
     milliseconds in the run queue matter to a task of eight, not to one that then sleeps for two hundred.
     More workers than cores stand in each other's way, so there only the sequential rounds tell, and so
     where threads that share a GIL (``shares_gil``) wait no more than `HANDED_OVER`.
+
+    ``others``: (cores that others used meanwhile, seconds for which that was watched), None where unknown.
+    They bound what is theirs: while a foreign process computes it keeps all workers waiting at most. Beyond
+    that workers waited for each other, as where the scheduler wakes two of them on one core. Measured beside
+    nobody: 10 to 20 % of the runnable time of two workers that begin while the test's process computes.
     """
-    shares = [_share(kind, *sequential, workers=1)]
+    most = None if others is None else max(0.0, others[0] + cores * TICK / others[1])
+    shares = [_share(kind, *sequential, workers=1, most=most)]
     hands_over = shares_gil and (parallel[0] or 0.0) <= HANDED_OVER
     if workers <= cores and not hands_over:
-        shares.append(_share(kind, *parallel, workers=workers))
+        shares.append(_share(kind, *parallel, workers=workers, most=most))
     return max((share for share in shares if share is not None), default=None)
 
 
+def others(pairs: Sequence[Pair]) -> tuple[float, float] | None:
+    """(cores that others used on average, seconds that this is of) during these pairs; None where unknown."""
+    used = [(pair.foreign, pair.seconds) for pair in pairs]
+    known = [cores * seconds for cores, seconds in used if cores is not None]
+    if not pairs or len(known) < len(used):
+        return None
+    watched = math.fsum(seconds for _, seconds in used)
+    return math.fsum(known) / watched, watched
+
+
 def _share(
-    kind: Kind, contention: float | None, cpu_seconds: float, seconds: float, *, workers: int
+    kind: Kind,
+    contention: float | None,
+    cpu_seconds: float,
+    seconds: float,
+    *,
+    workers: int,
+    most: float | None,
 ) -> float | None:
-    if contention is None or kind is Kind.CPU or contention >= 1:
+    if contention is None or contention >= 1:
         return contention
     delay = cpu_seconds * contention / (1 - contention)
-    return min(contention, delay / (seconds * workers))
+    if most is not None and delay > (theirs := most * seconds * workers):
+        delay, contention = theirs, theirs / (cpu_seconds + theirs)
+    return contention if kind is Kind.CPU else min(contention, delay / (seconds * workers))

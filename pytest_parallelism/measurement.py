@@ -178,6 +178,8 @@ class Pair:
 
     sequential: Round
     parallel: tuple[Round, ...]
+    foreign: float | None = None
+    """Cores that others used meanwhile, on average; None where unknown. See `Load` for how true it is."""
 
     @property
     def parallel_seconds(self) -> float:

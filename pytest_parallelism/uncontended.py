@@ -30,6 +30,7 @@ __all__ = [
     "Uncontended",
     "cpu_ratio",
     "estimate",
+    "traced",
 ]
 
 CPU_RATIO = (0.92, 1.08)
@@ -79,12 +80,12 @@ def estimate(pairs: Sequence[Pair], *, workers: int, cores: int, alpha: float = 
 
     ``cores``: usable cores. The interval is `ratio_interval`'s, widened by `MODEL_SD` in quadrature.
     """
-    traced = [pair for pair in pairs if _traced(pair)]
-    if not traced:
+    noted = [pair for pair in pairs if traced(pair)]
+    if not noted:
         return Uncontended(reason="when its tasks ran is not known")
-    kept = [pair for pair in traced if CPU_RATIO[0] <= cpu_ratio(pair) <= CPU_RATIO[1]]
-    if len(kept) < LEAST_KEPT * len(traced):
-        other = f"{len(traced) - len(kept)} of {len(traced)} pairs"
+    kept = [pair for pair in noted if CPU_RATIO[0] <= cpu_ratio(pair) <= CPU_RATIO[1]]
+    if len(kept) < LEAST_KEPT * len(noted):
+        other = f"{len(noted) - len(kept)} of {len(noted)} pairs"
         return Uncontended(reason=f"in {other} its tasks cost other CPU time than alone", pairs=len(kept))
     if len(kept) < FEWEST:
         return Uncontended(reason=f"only {len(kept)} pairs tell when its tasks ran", pairs=len(kept))
@@ -151,7 +152,8 @@ def _traces(rounds: Sequence[Round]) -> list[Trace]:
     return [r.trace for r in rounds if r.trace is not None]
 
 
-def _traced(pair: Pair) -> bool:
+def traced(pair: Pair) -> bool:
+    """Whether it is known of all its rounds when their tasks ran."""
     return all(r.trace is not None and r.trace.tasks for r in (pair.sequential, *pair.parallel))
 
 

@@ -49,7 +49,7 @@ ARROWS = {
     "workload": "errors measurement envelope equality strategy workpool",
     "alarm": "errors envelope",
     "quiet": "",
-    "rounds": "errors clusters measurement alarm quiet strategy trace workpool workload resources",
+    "rounds": "errors clusters measurement contention alarm quiet strategy trace workpool workload resources",
     "inference": "errors measurement",
     "replay": "measurement",
     "uncontended": "measurement inference replay",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, stdev
 
-from ..contention import CONTENDED, foreign
+from ..contention import CONTENDED, foreign, others
 from ..inference import ALPHA, BETWEEN_RUN, LOOKS, T_FLOOR_SD, variance_inflation
 from ..measurement import Interval, Kind, Measurement, Outcome, Verdict
 from ..scaling import Summary
@@ -97,6 +97,7 @@ def contended(measurement: Measurement, summary: Summary, *, gil: bool) -> float
         workers=measurement.workers,
         cores=measurement.usable_cores,
         shares_gil=gil and measurement.isolation in ("none", "thread"),
+        others=others(measurement.pairs),
     )
     return share if share is not None and share > CONTENDED else None
 
@@ -135,7 +136,10 @@ def _pass_doubts(
 def _fail_doubts(measurement: Measurement, summary: Summary, least: float, share: float | None) -> str | None:
     """Why an interval below the claim is no miss, in words."""
     if share is None:
-        return gave_less(measurement.reference_speedup, measurement.workers, measurement.usable_cores)
+        doubt = gave_less(measurement.reference_speedup, measurement.workers, measurement.usable_cores)
+        # The estimate's pairs are those in which the host gave both arms the same.
+        estimated = summary.uncontended.speedup
+        return None if estimated is not None and side(estimated, least) < 0 else doubt
     if summary.uncontended.speedup is None:
         return f"{_waited(share)}, and {summary.uncontended.reason}"
     if side(summary.speedup, least) > 0:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import fmean, median
 
-from ..contention import CONTENDED, foreign
+from ..contention import CONTENDED, foreign, others
 from ..inference import ALPHA, LOOKS, ratio_interval
 from ..measurement import Interval, Pair, Round
 from ..scaling import contention, cpu_share, kind_of
-from ..uncontended import Uncontended, estimate
+from ..uncontended import CPU_RATIO, Uncontended, cpu_ratio, estimate, traced
 from ._claims import Gate, side
 
 __all__ = [
@@ -89,8 +89,11 @@ def decider(
 
 
 def tracer(where: Where) -> Callable[[Pairs], bool]:
-    """A function that says whether the last pair was so contended that its point's tasks shall be noted."""
-    return lambda pairs: bool(pairs) and _waiting(pairs[-1:], where) > TRACED
+    """A function that says whether the last pair was so contended that its point's tasks shall be noted, or
+    cost so much more CPU time in parallel that the machine's host may be behind it."""
+    return lambda pairs: (
+        bool(pairs) and (_waiting(pairs[-1:], where) > TRACED or _growth(pairs[-1]) > CPU_RATIO[1])
+    )
 
 
 def repeater(gates: Sequence[Gate], where: Where) -> Callable[[Pairs], bool]:
@@ -137,11 +140,30 @@ def _stated(found: Interval) -> Interval:
 def _clear(limits: Sequence[float], pairs: Pairs, where: Where) -> bool:
     """Whether these pairs decide every gate."""
     found, busy = interval(pairs, gated=True), _waiting(pairs, where) > CONTENDED
-    estimated = alone(pairs, workers=where.workers, cores=where.cores, gated=True).speedup if busy else None
-    sides = [side(estimated or found, limit) for limit in limits]
-    if busy and estimated is None:  # then a claim that is kept all the same is all that is clear
-        return where.workers <= where.cores and all(where > 0 for where in sides)
-    return all(sides)
+    sides = [side(found, limit) for limit in limits]
+    if not busy and (not all(sides) or min(sides) > 0 or not _dearer(pairs)):
+        return all(sides)
+    estimated = alone(pairs, workers=where.workers, cores=where.cores, gated=True).speedup
+    if estimated is None:  # then a claim that is kept all the same is all that is clear
+        return where.workers <= where.cores and min(sides) > 0
+    if busy:
+        return all(side(estimated, limit) for limit in limits)
+    # The host may be behind these misses, but for those that the estimate shows, too.
+    return all(
+        by_wall > 0 or side(estimated, limit) < 0 for limit, by_wall in zip(limits, sides, strict=True)
+    )
+
+
+def _dearer(pairs: Pairs) -> bool:
+    """Whether tasks mostly cost more CPU time in parallel, as far as they were noted."""
+    ratios = [cpu_ratio(pair) for pair in pairs if traced(pair)]
+    return bool(ratios) and median(ratios) > CPU_RATIO[1]
+
+
+def _growth(pair: Pair) -> float:
+    """CPU seconds of its rounds, parallel / sequential; 0 where the clock is too coarse for one."""
+    sequential = pair.sequential.usage.cpu_seconds
+    return fmean(r.usage.cpu_seconds for r in pair.parallel) / sequential if sequential > 0 else 0.0
 
 
 def _waiting(pairs: Pairs, where: Where) -> float:
@@ -154,6 +176,7 @@ def _waiting(pairs: Pairs, where: Where) -> float:
         workers=where.workers,
         cores=where.cores,
         shares_gil=where.shares_gil,
+        others=others(pairs),
     )
     return found or 0.0
 

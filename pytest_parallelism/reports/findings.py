@@ -98,7 +98,16 @@ def contention(record: Record) -> float | None:
         workers=record.workers,
         cores=record.usable_cores,
         shares_gil=record.environment.get("gil") is not False and record.isolation in ("none", "thread"),
+        others=_others(record),
     )
+
+
+def _others(record: Record) -> tuple[float, float] | None:
+    """See `contention.foreign`; the share that a record has is of all cores, whatever the quota."""
+    if record.contention.foreign is None or record.environment.get("quota") is not None:
+        return None
+    watched = record.pairs * (record.sequential_median + record.parallel_seconds)
+    return record.contention.foreign * record.usable_cores, watched
 
 
 def best(records: Iterable[Record]) -> Record | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 __all__ = ["Load", "LoadMeter"]
 
+_STAT = "/proc/stat"
 _IDLE = slice(3, 5)
 """``idle`` and ``iowait`` among the ten times of a cpu line in /proc/stat (proc(5))."""
 _GUEST = slice(8, 10)
@@ -20,11 +21,12 @@ _GUEST = slice(8, 10)
 class Load:
     """Between two readings, ``seconds`` apart: cores that others used, and what the workers did.
 
-    ``computed``: CPU seconds of the workers. ``delayed``: seconds that they waited for a core.
+    ``foreign``: None where the system does not tell; off by `TICK` a core at each reading, so that it may be
+    below 0. ``computed``: CPU seconds of the workers. ``delayed``: seconds that they waited for a core.
     """
 
     seconds: float
-    foreign: float
+    foreign: float | None
     computed: float
     delayed: float
 
@@ -32,7 +34,7 @@ class Load:
 @dataclass(frozen=True, slots=True)
 class _Reading:
     at: float
-    busy: float
+    busy: float | None
     own: float
     workers: Mapping[int, tuple[float, float]]
 
@@ -60,10 +62,13 @@ class LoadMeter:
             return None
         both = [(now.workers[pid], then.workers.get(pid, (0.0, 0.0))) for pid in now.workers]
         computed = sum(after[0] - before[0] for after, before in both)
-        others = now.busy - then.busy - computed - (now.own - then.own)
+        foreign = None
+        if now.busy is not None and then.busy is not None:
+            others = now.busy - then.busy - computed - (now.own - then.own)
+            foreign = others / (now.at - then.at)
         return Load(
             seconds=now.at - then.at,
-            foreign=max(0.0, others) / (now.at - then.at) if now.busy else 0.0,
+            foreign=foreign,
             computed=computed,
             delayed=sum(after[1] - before[1] for after, before in both),
         )
@@ -96,16 +101,22 @@ def _used(pid: int) -> tuple[float, float] | None:
         return computed, 0.0
 
 
-def _busy() -> float:
-    """CPU seconds that anybody used on our cores since the machine started."""
+def _busy() -> float | None:
+    """CPU seconds that anybody used on our cores since the machine started; None where nobody tells.
+
+    That is also where something stands in the place of the kernel's own file, as lxcfs does, which counts
+    one container only.
+    """
     try:
         cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
-        lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+        if Path(_STAT).stat().st_dev != Path("/proc").stat().st_dev:
+            return None
+        lines = [line.split() for line in Path(_STAT).read_text().splitlines()]
     except (OSError, AttributeError):
-        return 0.0
+        return None
     ticks = 0
     for name, *times in lines:
         if name in cores:
             numbers = [int(number) for number in times]
             ticks += sum(numbers) - sum(numbers[_IDLE]) - sum(numbers[_GUEST])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return ticks / os.sysconf("SC_CLK_TCK") or None  # kernels that count nothing say 0

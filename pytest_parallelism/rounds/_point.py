@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import clusters
+from ..contention import others
 from ..errors import WrongResult
 from ..measurement import Measurement, Pair, Round
 from ..quiet import frozen_heap, native_threads
@@ -144,7 +145,7 @@ class _Point:
                 elif pools.worn(self.pairs):
                     self._restart(pools)
                 self.tracing.look(self.pairs, (self.sequential, parallel), self._sequential_round)
-                self._add_pair(parallel)
+                self._add_pair(pools)
             if self.result is None:  # the last pair ended with its sequential round
                 self._parallel_round(parallel)
             self._compare()
@@ -174,7 +175,7 @@ class _Point:
             usable_cores=plan.cores.usable,
             result=self._result_word(),
             reference_speedup=self.reference_kernel.speedup if self.reference_kernel else None,
-            foreign_load=pools.foreign_load,
+            foreign_load=self._foreign_load(),
             items=len(workload.items) if workload.items is not None else None,
             size_bytes=workload.size_bytes,
             chunk_size=workload.chunk_size,
@@ -217,8 +218,9 @@ class _Point:
         # The variance of a pair's ratio is least for its cost where the rounds are as many as sqrt(ratio).
         self.repeats = min(MAX_PARALLEL_ROUNDS, max(1, round(math.sqrt(ratio))))
 
-    def _add_pair(self, parallel: Arm) -> None:
-        self.pairs.append(self._pair(parallel, self.repeats, sequential_first=len(self.pairs) % 2 == 0))
+    def _add_pair(self, pools: Pools) -> None:
+        pair = self._pair(pools.arm, self.repeats, sequential_first=len(self.pairs) % 2 == 0)
+        self.pairs.append(replace(pair, foreign=pools.foreign()))
         self.plan.notify(self.pairs)
         if self.reference_kernel and len(self.pairs) % REFERENCE_PAIRS == 1:
             self.reference_kernel.sample()
@@ -238,6 +240,10 @@ class _Point:
         if self.check_seconds < CHECK_SHARE * (self.clock() - self.started):
             self._compare()
         return timed
+
+    def _foreign_load(self) -> float | None:
+        used = others(self.pairs)
+        return None if used is None else min(1.0, max(0.0, used[0] / self.plan.cores.affinity))
 
     def _enough(self) -> bool:
         limit = self.plan.max_time

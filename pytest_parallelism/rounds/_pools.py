@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -52,7 +51,6 @@ class Pools:
         """Pairs that there were when this one was opened."""
         self._cost = 0.0
         """Seconds that the last restart took, or the opening where there was none."""
-        self._shares: list[tuple[float, float]] = []
         self.arm: Arm
         self.open_seconds: list[float] = []
         self.close_seconds: list[float] = []
@@ -86,9 +84,6 @@ class Pools:
         """Asks the open pool what only it knows, and closes it."""
         pool, clock = self.arm.pool, self._plan.clock
         self.facts = self._facts(pool)
-        found = self._load.since(_pids(pool), 0.0) if self._load else None
-        if found is not None and sys.platform == "linux":
-            self._shares.append((found.seconds, min(1.0, found.foreign / self._plan.cores.affinity)))
         begun = clock()
         self._stack.close()
         self.close_seconds.append(clock() - begun)
@@ -113,11 +108,10 @@ class Pools:
             return False
         return self._cost <= RESTART_SHARE * math.fsum(pair.seconds for pair in own)
 
-    @property
-    def foreign_load(self) -> float | None:
-        """Share of our cores' time that others used while the pairs ran; None where unknown."""
-        total = math.fsum(seconds for seconds, _ in self._shares)
-        return math.fsum(seconds * share for seconds, share in self._shares) / total if total else None
+    def foreign(self) -> float | None:
+        """Cores that others used since the last call, or since the pool was open; None where unknown."""
+        found = self._load.since(_pids(self.arm.pool), 0.0) if self._load else None
+        return found.foreign if found else None
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Pool, Meter]]:

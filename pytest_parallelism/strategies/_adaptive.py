@@ -82,7 +82,8 @@ class AdaptivePool(CrewPool):
         self._busy_then = busy
         if at_work > _WINDOW / 2:  # else the tasks have hardly run since
             self._share = min(1.0, load.computed / at_work)
-        count, self._why = choice(self._cores, load.foreign, self._share, self.workers, self._most)
+        others = max(0.0, load.foreign or 0.0)
+        count, self._why = choice(self._cores, others, self._share, self.workers, self._most)
         if count != self.workers:
             self._steps.append(count)
             self._resize(count)

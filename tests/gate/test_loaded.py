@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ from pytest_parallelism.gate import (
     Gate,
     Quiet,
     Where,
+    decider,
     repeater,
     tracer,
 )
-from pytest_parallelism.measurement import Outcome
+from pytest_parallelism.measurement import Outcome, Pair, Span, Task, Trace
 from pytest_parallelism.uncontended import Uncontended
 
 from .conftest import TWO, exactly, judged, pair, spread
@@ -112,11 +114,73 @@ def test_a_miss_needs_a_machine_that_gives_what_it_has(reference: float | None, 
     assert ("gave only 1.50" in verdict.sentence) == (reference == 1.5)
 
 
-def test_tasks_are_noted_once_a_pair_waited() -> None:
+@pytest.mark.parametrize(
+    ("high", "outcome"), [(1.3, Outcome.FAILED), (1.45, Outcome.INCONCLUSIVE), (None, Outcome.INCONCLUSIVE)]
+)
+def test_a_miss_on_a_machine_that_gives_less_is_one_where_the_estimate_misses_too(
+    high: float | None, outcome: Outcome
+) -> None:
+    alone = estimated(1.2, 1.1, high) if high else Uncontended(reason="in 9 of 10 pairs …")
+    verdict = judged(Gate(claim=1.5), spread(1.2, 14), alone=alone, reference_speedup=1.5)
+    assert verdict.outcome is outcome
+    assert "1.20 [1.1" in verdict.sentence  # by wall clock
+
+
+def noted(speedup: float, *, dearer: float) -> Pair:
+    """A pair of four tasks of equal length, which cost ``dearer`` times the CPU time in parallel."""
+    made = pair(speedup)
+    seconds = made.sequential.seconds / 4
+
+    def trace(workers: int, each: float) -> Trace:
+        begins = [number // workers * each for number in range(4)]
+        tasks = [
+            Task(
+                worker=(number % workers, 0),
+                chunk=0,
+                tasks=1,
+                start=begin,
+                end=begin + each,
+                cpu_before=begin,
+                cpu_after=begin + each,
+                delay_before=0.0,
+                delay_after=0.0,
+            )
+            for number, begin in enumerate(begins)
+        ]
+        span = Span(start=0.0, end=4 / workers * each, cpu_seconds=0.0, delay_seconds=0.0)
+        return Trace(whole=span, maps=(span,), tasks=tuple(tasks))
+
+    return replace(
+        made,
+        sequential=replace(made.sequential, trace=trace(1, seconds)),
+        parallel=(replace(made.parallel[0], trace=trace(2, seconds * dearer)),),
+    )
+
+
+def test_a_miss_whose_tasks_were_dearer_in_parallel_is_not_clear_at_once() -> None:
+    enough = decider([Gate(claim=1.9)], TWO)
+    dear, even = noted(1.2, dearer=1.5), noted(1.2, dearer=1.0)
+    assert enough(spread(1.2, 10))
+    assert not enough((dear,) * 10)
+    assert enough((dear,) * 40)
+    assert enough((noted(2.2, dearer=1.5),) * 10)  # kept is kept
+    assert enough((even,) * 6 + (dear,) * 8)  # those that cost the same say it, too
+
+
+def dearer(times: float) -> Pair:
+    """A pair whose parallel rounds cost so many times the CPU seconds of the sequential one."""
+    made = pair(1.5)
+    usage = replace(made.sequential.usage, cpu_seconds=times * made.sequential.usage.cpu_seconds)
+    return replace(made, parallel=(replace(made.parallel[0], usage=usage),))
+
+
+def test_tasks_are_noted_once_a_pair_waited_or_cost_more() -> None:
     wanted = tracer(TWO)
     assert not wanted(())
     assert not wanted((pair(1.5, waited=0.5), pair(1.5, waited=0.01)))
     assert wanted((pair(1.5, waited=0.01), pair(1.5, waited=0.06)))
+    assert wanted((dearer(1.09),))
+    assert not wanted((dearer(1.05),))
     own = pair(1.5, waited=0.0, parallel=0.5)  # four workers on two cores wait for each other
     assert wanted((own,))
     assert not tracer(Where(workers=4, cores=2))((own,))

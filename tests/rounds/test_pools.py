@@ -91,7 +91,8 @@ def test_tasks_of_a_pool_that_is_opened_anew_are_noted_too(monkeypatch: pytest.M
     monkeypatch.setattr(_pools, "RESTART_SHARE", 1000.0)
     known = load()
     plan = replace(
-        World().plan(baseline=known["sequential"], traced=bool, max_time=None), strategy=known["processes-fork"]
+        World().plan(baseline=known["sequential"], traced=bool, max_time=None),
+        strategy=known["processes-fork"],
     )
     measurement, _ = measure(Workload.of_map(time.sleep, [0.004] * 4), replace(plan, clock=time.perf_counter))
     pids = [
@@ -115,6 +116,11 @@ def test_the_machine_is_asked_every_fourth_pair(monkeypatch: pytest.MonkeyPatch)
     assert len(samples) == 2
 
 
-def test_foreign_load_is_a_share_of_the_cores_that_we_may_use() -> None:
-    found = World().measure().foreign_load
-    assert found is None or 0 <= found <= 1
+def test_foreign_load_is_a_share_of_the_cores_that_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter([-0.1, 0.5, 1.1, 0.5, 0.5, 0.5])
+    monkeypatch.setattr(_pools.Pools, "foreign", lambda self: next(told))
+    measurement = World().measure()
+    assert measurement.foreign_load == pytest.approx(0.25)  # half a core of two, on average
+    assert [pair.foreign for pair in measurement.pairs] == [-0.1, 0.5, 1.1, 0.5, 0.5, 0.5]
+    monkeypatch.setattr(_pools.Pools, "foreign", lambda self: None)
+    assert World().measure().foreign_load is None

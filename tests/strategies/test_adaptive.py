@@ -119,10 +119,11 @@ def test_the_load_of_others_is_seen() -> None:
     try:
         limit = time.monotonic() + PATIENCE
         found = None
-        while (found is None or found.foreign < 0.5) and time.monotonic() < limit:
+        while (found is None or (found.foreign or 0.0) < 0.5) and time.monotonic() < limit:
             time.sleep(0.01)
             found = meter.since((), 0.2)
         assert found is not None
+        assert found.foreign is not None
         assert found.foreign >= 0.5
     finally:
         for hog in hogs:
