@@ -35,6 +35,7 @@ import noise
 from uncontended import loaded
 
 from pytest_parallelism import gate, record, regression, scaling
+from pytest_parallelism.contention import reference
 from pytest_parallelism.measurement import Measurement, Outcome, Pair
 from pytest_parallelism.registry import load
 from pytest_parallelism.resources import usable_cores
@@ -136,9 +137,10 @@ def live(loss: float, task: Callable[[int], int], speedup: float = 2.0) -> Run:
 
 def used(run: Run, decide: Callable[[Sequence[Pair]], bool]) -> Measurement:
     """The run as if it had stopped where ``decide`` says."""
-    pairs = noise.decided(decide, run.measurement.pairs, most=len(run.measurement.pairs))
-    spent = run.measurement.elapsed_seconds * len(pairs) / len(run.measurement.pairs)
-    return replace(run.measurement, pairs=tuple(pairs), elapsed_seconds=spent)
+    m = run.measurement
+    pairs = tuple(noise.decided(decide, m.pairs, most=len(m.pairs)))
+    spent = m.elapsed_seconds * len(pairs) / len(m.pairs)
+    return replace(m, pairs=pairs, elapsed_seconds=spent, reference_speedup=reference(pairs))
 
 
 def summary(m: Measurement, *, gated: bool) -> scaling.Summary:

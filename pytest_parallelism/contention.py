@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 from .measurement import Kind, Pair
 
-__all__ = ["CONTENDED", "HANDED_OVER", "TICK", "foreign", "others"]
+__all__ = ["CONTENDED", "HANDED_OVER", "TICK", "foreign", "others", "reference"]
 
 CONTENDED = 0.10
 """Contention above which a miss is the machine's and not the strategy's (MEASURING.md, procedure)."""
@@ -67,6 +68,13 @@ def others(pairs: Sequence[Pair]) -> tuple[float, float] | None:
         return None
     watched = math.fsum(seconds for _, seconds in used)
     return math.fsum(known) / watched, watched
+
+
+def reference(pairs: Sequence[Pair]) -> float | None:
+    """The speedup that the machine gave meanwhile to a computation that divides perfectly (the median);
+    None where nobody asked."""
+    found = [pair.reference for pair in pairs if pair.reference is not None]
+    return median(found) if found else None
 
 
 def _share(

@@ -180,6 +180,8 @@ class Pair:
     parallel: tuple[Round, ...]
     foreign: float | None = None
     """Cores that others used meanwhile, on average; None where unknown. See `Load` for how true it is."""
+    reference: float | None = None
+    """What the machine gave next to a computation that divides perfectly; None where nobody asked."""
 
     @property
     def parallel_seconds(self) -> float:

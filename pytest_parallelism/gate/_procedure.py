@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
-from ..contention import CONTENDED, foreign, others
+from ..contention import CONTENDED, foreign, others, reference
 from ..inference import ALPHA, LOOKS, ratio_interval
 from ..measurement import Interval, Pair, Round
 from ..scaling import contention, cpu_share, kind_of
 from ..uncontended import CPU_RATIO, Uncontended, cpu_ratio, estimate, traced
 from ._claims import Gate, side
+from ._judging import gave_less
 
 __all__ = [
     "COMPARED",
@@ -90,9 +91,15 @@ def decider(
 
 def tracer(where: Where) -> Callable[[Pairs], bool]:
     """A function that says whether the last pair was so contended that its point's tasks shall be noted, or
-    cost so much more CPU time in parallel that the machine's host may be behind it."""
+    cost so much more CPU time in parallel that the machine's host may be behind it; so where the machine
+    gave less than it has."""
     return lambda pairs: (
-        bool(pairs) and (_waiting(pairs[-1:], where) > TRACED or _growth(pairs[-1]) > CPU_RATIO[1])
+        bool(pairs)
+        and (
+            _waiting(pairs[-1:], where) > TRACED
+            or _growth(pairs[-1]) > CPU_RATIO[1]
+            or gave_less(reference(pairs), where.workers, where.cores) is not None
+        )
     )
 
 
@@ -141,7 +148,7 @@ def _clear(limits: Sequence[float], pairs: Pairs, where: Where) -> bool:
     """Whether these pairs decide every gate."""
     found, busy = interval(pairs, gated=True), _waiting(pairs, where) > CONTENDED
     sides = [side(found, limit) for limit in limits]
-    if not busy and (not all(sides) or min(sides) > 0 or not _dearer(pairs)):
+    if not busy and (not all(sides) or min(sides) > 0 or not _doubtful(pairs, where)):
         return all(sides)
     estimated = alone(pairs, workers=where.workers, cores=where.cores, gated=True).speedup
     if estimated is None:  # then a claim that is kept all the same is all that is clear
@@ -154,8 +161,11 @@ def _clear(limits: Sequence[float], pairs: Pairs, where: Where) -> bool:
     )
 
 
-def _dearer(pairs: Pairs) -> bool:
-    """Whether tasks mostly cost more CPU time in parallel, as far as they were noted."""
+def _doubtful(pairs: Pairs, where: Where) -> bool:
+    """Whether the machine gave less than it has, or tasks mostly cost more CPU time in parallel, as far as
+    they were noted."""
+    if gave_less(reference(pairs), where.workers, where.cores) is not None:
+        return True
     ratios = [cpu_ratio(pair) for pair in pairs if traced(pair)]
     return bool(ratios) and median(ratios) > CPU_RATIO[1]
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import clusters
-from ..contention import others
+from ..contention import others, reference
 from ..errors import WrongResult
 from ..measurement import Measurement, Pair, Round
 from ..quiet import frozen_heap, native_threads
@@ -174,7 +174,7 @@ class _Point:
             workload_seconds=self.sequential.seconds + pools.arm.seconds,
             usable_cores=plan.cores.usable,
             result=self._result_word(),
-            reference_speedup=self.reference_kernel.speedup if self.reference_kernel else None,
+            reference_speedup=reference(self.pairs),
             foreign_load=self._foreign_load(),
             items=len(workload.items) if workload.items is not None else None,
             size_bytes=workload.size_bytes,
@@ -220,10 +220,11 @@ class _Point:
 
     def _add_pair(self, pools: Pools) -> None:
         pair = self._pair(pools.arm, self.repeats, sequential_first=len(self.pairs) % 2 == 0)
-        self.pairs.append(replace(pair, foreign=pools.foreign()))
+        pair = replace(pair, foreign=pools.foreign())
+        if self.reference_kernel and len(self.pairs) % REFERENCE_PAIRS == 0:
+            pair = replace(pair, reference=self.reference_kernel.sample())
+        self.pairs.append(pair)
         self.plan.notify(self.pairs)
-        if self.reference_kernel and len(self.pairs) % REFERENCE_PAIRS == 1:
-            self.reference_kernel.sample()
 
     def _pair(self, parallel: Arm, repeats: int, *, sequential_first: bool) -> Pair:
         before = self._sequential_round() if sequential_first else None

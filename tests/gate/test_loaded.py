@@ -167,6 +167,14 @@ def test_a_miss_whose_tasks_were_dearer_in_parallel_is_not_clear_at_once() -> No
     assert enough((even,) * 6 + (dear,) * 8)  # those that cost the same say it, too
 
 
+def test_nor_is_one_on_a_machine_that_gives_less() -> None:
+    enough, wanted = decider([Gate(claim=1.9)], TWO), tracer(TWO)
+    for gave, less in ((1.5, True), (1.7, False)):
+        pairs = (*spread(1.2, 9), replace(pair(1.2), reference=gave))
+        assert enough(pairs) is not less
+        assert wanted(pairs) is less
+
+
 def dearer(times: float) -> Pair:
     """A pair whose parallel rounds cost so many times the CPU seconds of the sequential one."""
     made = pair(1.5)

@@ -107,13 +107,12 @@ def test_tasks_of_a_pool_that_is_opened_anew_are_noted_too(monkeypatch: pytest.M
 def test_the_machine_is_asked_every_fourth_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     from pytest_parallelism.resources import Reference
 
-    samples: list[int] = []
-    monkeypatch.setattr(Reference, "sample", lambda self: samples.append(1))
-    monkeypatch.setattr(Reference, "speedup", property(lambda self: 1.75))
-    assert World().measure(reference=True).reference_speedup == 1.75
-    assert len(samples) == 2  # after the first and the fifth of six
+    told = iter([1.5, 2.0])
+    monkeypatch.setattr(Reference, "sample", lambda self: next(told))
+    measurement = World().measure(reference=True)
+    assert [pair.reference for pair in measurement.pairs] == [1.5, None, None, None, 2.0, None]
+    assert measurement.reference_speedup == 1.75
     assert World().measure().reference_speedup is None
-    assert len(samples) == 2
 
 
 def test_foreign_load_is_a_share_of_the_cores_that_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
