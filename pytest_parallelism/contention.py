@@ -6,7 +6,6 @@ what the rounds did besides: this module holds that rule, for gates and for repo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -62,12 +61,12 @@ def foreign(
 
 def others(pairs: Sequence[Pair]) -> tuple[float, float] | None:
     """(cores that others used on average, seconds that this is of) during these pairs; None where unknown."""
-    used = [(pair.foreign, pair.seconds) for pair in pairs]
-    known = [cores * seconds for cores, seconds in used if cores is not None]
-    if not pairs or len(known) < len(used):
-        return None
-    watched = math.fsum(seconds for _, seconds in used)
-    return math.fsum(known) / watched, watched
+    used = watched = since = 0.0
+    for pair in pairs:
+        since += pair.seconds
+        if pair.foreign is not None:
+            used, watched, since = used + pair.foreign * since, watched + since, 0.0
+    return (used / watched, watched) if watched else None
 
 
 def reference(pairs: Sequence[Pair]) -> float | None:

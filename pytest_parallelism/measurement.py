@@ -179,7 +179,7 @@ class Pair:
     sequential: Round
     parallel: tuple[Round, ...]
     foreign: float | None = None
-    """Cores that others used meanwhile, on average; None where unknown. See `Load` for how true it is."""
+    """Cores that others used on average since the last pair that says it (see `Load`); None where unknown."""
     reference: float | None = None
     """What the machine gave next to a computation that divides perfectly; None where nobody asked."""
 

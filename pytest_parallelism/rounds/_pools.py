@@ -37,6 +37,10 @@ interval covered 97 % where it had covered 80 % (MEASURING.md, finding 6) …"""
 RESTART_SHARE = 0.05
 """… where that costs no more than this share of the time of those pairs."""
 
+WATCH_SECONDS = 0.1
+"""Seconds for which foreign load is watched at least: its counters tick every 10 ms, and on a machine with
+many cores to read them takes as long as a short round."""
+
 
 class Pools:
     """Opens the plan's strategy; one pool is open at a time. Leaving it by an exception ends that at once."""
@@ -109,8 +113,9 @@ class Pools:
         return self._cost <= RESTART_SHARE * math.fsum(pair.seconds for pair in own)
 
     def foreign(self) -> float | None:
-        """Cores that others used since the last call, or since the pool was open; None where unknown."""
-        found = self._load.since(_pids(self.arm.pool), 0.0) if self._load else None
+        """Cores that others used since it was last told, or since the pool was open; None where unknown, and
+        where that is less than `WATCH_SECONDS` ago."""
+        found = self._load.since(_pids(self.arm.pool), WATCH_SECONDS) if self._load else None
         return found.foreign if found else None
 
     @contextmanager

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from ..measurement import Pair
+from ..measurement import Pair, Task
 from ..resources import GilProbe, gil_enabled
 from ..strategy import Counts, Isolation
 from ..trace import NOTE_SECONDS, NOTES, Recorder
@@ -60,10 +60,18 @@ class Tracing:
         assert self.recorder
         if self.recorder.crowded:
             return True
-        for timed in (pair.sequential, *pair.parallel):
-            if timed.trace is not None and NOTE_SECONDS * len(timed.trace.tasks) > NOTES * timed.seconds:
-                return True
-        return False
+        return any(
+            NOTE_SECONDS * self._in_turn(timed.trace.tasks) > NOTES * timed.seconds
+            for timed in (pair.sequential, *pair.parallel)
+            if timed.trace is not None
+        )
+
+    def _in_turn(self, tasks: Sequence[Task]) -> float:
+        """How many notes of a round were made one after another: workers with a core each make theirs at once,
+        but for threads that share a GIL."""
+        shared = self.plan.strategy.isolation is Isolation.THREAD and gil_enabled()
+        at_once = 1 if shared else min(len({task.worker for task in tasks}), self.plan.cores.usable)
+        return len(tasks) / max(1, at_once)
 
     def _can_tell(self) -> bool:
         """Whether notes of tasks say what this strategy's workers do: not where one task is several of

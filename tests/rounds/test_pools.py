@@ -12,6 +12,7 @@ import pytest
 
 from pytest_parallelism.measurement import Pair
 from pytest_parallelism.registry import load
+from pytest_parallelism.resources import gil_enabled
 from pytest_parallelism.rounds import _pools, measure
 from pytest_parallelism.strategy import Counts, Pool, Strategy, StrategyOptions
 from pytest_parallelism.workload import Workload
@@ -84,6 +85,20 @@ def test_tasks_are_noted_from_the_pair_on_that_gives_reason() -> None:
     trace = measurement.pairs[-1].parallel[0].trace
     assert trace is not None
     assert sum(task.tasks for task in trace.tasks) == 3
+
+
+def test_notes_that_workers_make_at_once_cost_a_round_once() -> None:
+    """24 tasks of 5 ms: their notes are 1.3 % of the 30 ms that four workers have, of which each makes six."""
+    known = load()
+    plan = replace(World().plan(baseline=known["sequential"], traced=bool, max_time=None, workers=4))
+    plan = replace(plan, clock=time.perf_counter, cores=replace(plan.cores, usable=4))
+    noted = {}
+    for name in ("processes-fork", "threads"):
+        work = Workload.of_map(time.sleep, [0.005] * 24)
+        found, _ = measure(work, replace(plan, strategy=known[name]))
+        noted[name] = len([pair for pair in found.pairs if pair.parallel[0].trace is not None])
+    assert noted["processes-fork"] == 5
+    assert noted["threads"] < 5 or not gil_enabled()
 
 
 def test_tasks_of_a_pool_that_is_opened_anew_are_noted_too(monkeypatch: pytest.MonkeyPatch) -> None:
