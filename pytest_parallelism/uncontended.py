@@ -56,11 +56,11 @@ SAMPLES = 60
 """Samples that a share of the GIL is from, at least where the workload computes (`rounds`)."""
 
 FEWEST = 5
-"""Pairs that an estimate needs. Chosen on the runs of benchmarks/results/verdicts.txt: of 300 without a loss
-beside four foreign processes two failed, by estimates from 2 and from 4 pairs."""
+"""Pairs that an estimate needs. Chosen on 300 runs without a loss beside four foreign processes, of which two
+failed, by estimates from 2 and from 4 pairs. Of 300 later ones none did (benchmarks/results/verdicts.txt)."""
 
 MODEL_SD = 0.02
-"""SD of the log of the estimate about the truth that its own pairs do not show. On the same runs .02 and .05
+"""SD of the log of the estimate about the truth that its own pairs do not show. On the first runs .02 and .05
 gave as many false fails; .02 found more losses."""
 
 

@@ -67,8 +67,8 @@ class Tracing:
         )
 
     def _in_turn(self, tasks: Sequence[Task]) -> float:
-        """How many notes of a round were made one after another: workers with a core each make theirs at once,
-        but for threads that share a GIL."""
+        """Notes of a round that were made in turn: workers with a core each make theirs at once, but
+        for threads that share a GIL."""
         shared = self.plan.strategy.isolation is Isolation.THREAD and gil_enabled()
         at_once = 1 if shared else min(len({task.worker for task in tasks}), self.plan.cores.usable)
         return len(tasks) / max(1, at_once)

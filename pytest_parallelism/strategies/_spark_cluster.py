@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 from warnings import filterwarnings
 
+from ..division import balanced
 from ..envelope import adapted, enclosed, run_there
 from ..errors import UsageError
 from ..strategy import Chunk, StrategyOptions
@@ -90,9 +92,11 @@ class SparkCluster(EngineCluster):
         """See `EngineCluster`."""
         return self._threads.submit(self._single, prepare, function, (start, list(payload)))
 
-    def submit_all(self, prepare: bytes, function: Any, tasks: Sequence[Task]) -> Future[list[Answer]]:
-        """`submit` of many chunks, as one job with a partition for each; their answers, in order."""
-        return self._threads.submit(self._run, prepare, function, tasks)
+    def submit_all(
+        self, prepare: bytes, function: Any, parts: Sequence[Sequence[Task]]
+    ) -> Future[list[Answer]]:
+        """`submit` of many chunks, as one job with these partitions; their answers, in the same order."""
+        return self._threads.submit(self._run, prepare, function, parts)
 
     def lost(self, exc: BaseException) -> str | None:
         """See `EngineCluster`."""
@@ -138,14 +142,14 @@ class SparkCluster(EngineCluster):
             self._keeper.join()
 
     def _single(self, prepare: bytes, function: bytes, task: Task) -> Answer:
-        return self._run(prepare, function, [task])[0]
+        return self._run(prepare, function, [[task]])[0]
 
-    def _run(self, prepare: bytes, function: bytes, tasks: Sequence[Task]) -> list[Answer]:
+    def _run(self, prepare: bytes, function: bytes, parts: Sequence[Sequence[Task]]) -> list[Answer]:
         """Runs a job in this thread, which is one of a job group in the JVM too."""
         try:
             context = self._driver.context
             context.setJobGroup(self._group, "pytest-parallelism", interruptOnCancel=True)
-            rdd = context.parallelize(tasks, len(tasks))
+            rdd = context.parallelize(parts, len(parts))
             return _answers(rdd.mapPartitions(_partition(prepare, function)).collect())
         except Exception as exc:  # noqa: BLE001  # the JVM's, Spark's or py4j's
             raise self._translated(exc) from None  # Java's stack says nothing about the user's code
@@ -194,9 +198,11 @@ class SparkCluster(EngineCluster):
 
 
 class SparkPool(EnginePool):
-    """A pool whose maps are one job each, since a job costs tens of milliseconds, and a task not much less.
+    """A pool whose maps are one job each: a job costs tens of milliseconds, and a partition not much less.
 
-    So a map has a chunk for each worker, if the user wishes no other.
+    So a map has a partition for each worker, however many its chunks are. These are shared out by their
+    bytes, which is all that is known of their cost: halves of twelve documents that followed each other had
+    347 and 89 kB, and two workers gained 1.2.
     """
 
     def __init__(self, workers: int, options: StrategyOptions) -> None:
@@ -206,11 +212,6 @@ class SparkPool(EnginePool):
             key=("spark", workers, options.address),
             start=lambda: SparkCluster(workers, options.address, timeout=options.start_timeout),
         )
-
-    @staticmethod
-    def chunk_rule(items: int, workers: int) -> int:
-        """See `ExecutorPool`."""
-        return max(1, -(-items // workers))
 
     def stream(
         self,
@@ -236,24 +237,26 @@ class SparkPool(EnginePool):
             return
         cluster: Any = self.cluster
         sent = InOrder()
-        sent.add(0, cluster.submit_all(self._prepare, function, tasks))
+        parts = balanced([sum(map(len, payload)) for _, payload in tasks], self.workers)
+        sent.add(0, cluster.submit_all(self._prepare, function, [[tasks[i] for i in part] for part in parts]))
         try:
             _, answers = self._answer(sent, deadline)
         except BaseException:
             self._abandon(sent)
             raise
-        for (start, _), answer in zip(tasks, answers, strict=True):
-            yield start, self.open_answer(answer)
+        found = dict(zip((i for part in parts for i in part), answers, strict=True))
+        for i, (start, _) in enumerate(tasks):
+            yield start, self.open_answer(found[i])
 
 
-def _partition(prepare: bytes, function: bytes) -> Callable[[Iterable[Task]], Iterator[Any]]:
+def _partition(prepare: bytes, function: bytes) -> Callable[[Iterable[Sequence[Task]]], Iterator[Any]]:
     """What runs the chunks of a partition; a function within, so that it travels by value, without us.
 
     Answers go in parts too, since Spark reads one while the next is written; their count goes ahead.
     """
 
-    def run(tasks: Iterable[Task]) -> Iterator[Any]:
-        for start, payload in tasks:
+    def run(partition: Iterable[Sequence[Task]]) -> Iterator[Any]:
+        for start, payload in chain.from_iterable(partition):
             parts = run_there(prepare, function, payload, start)
             filterwarnings(
                 "ignore", "unclosed file <_io.Buffered", ResourceWarning, "__main__"

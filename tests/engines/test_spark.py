@@ -54,6 +54,20 @@ class TestSpark(EngineConformance):
     name = "spark"
 
 
+def partition(_item: object) -> int:
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    assert context is not None
+    return int(context.partitionId())
+
+
+def test_chunks_are_shared_out_to_partitions_by_their_bytes() -> None:
+    with SPARK.open(2, HERE) as pool:
+        assert pool.map(partition, [b"1", b"2", bytes(100_000), b"3"], chunk_size=1) == [1, 1, 0, 1]
+        assert sorted(pool.map(partition, range(20))) == [0] * 10 + [1] * 10
+
+
 def own_pid(_item: object) -> int:
     return os.getpid()
 

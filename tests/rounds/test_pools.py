@@ -88,7 +88,7 @@ def test_tasks_are_noted_from_the_pair_on_that_gives_reason() -> None:
 
 
 def test_notes_that_workers_make_at_once_cost_a_round_once() -> None:
-    """24 tasks of 5 ms: their notes are 1.3 % of the 30 ms that four workers have, of which each makes six."""
+    """24 tasks of 5 ms: their notes are 1.3 % of the 30 ms that four workers have; each makes six."""
     known = load()
     plan = replace(World().plan(baseline=known["sequential"], traced=bool, max_time=None, workers=4))
     plan = replace(plan, clock=time.perf_counter, cores=replace(plan.cores, usable=4))
