@@ -9,8 +9,6 @@ work, as ours do while they work.
 from __future__ import annotations
 
 import os
-import pickle
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +17,21 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from engine_tasks import chunked_map, chunks, each, flat
+from engine_tasks import each
 
 Run = Callable[[Callable[[Any], Any], Sequence[Any], int], Sequence[Any]]
 Native = Callable[[Any, int], AbstractContextManager[Run]]
 HERE = Path(__file__).parent
+
+
+def chunks(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """The items, so many at once."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def flat(found: Sequence[Sequence[Any]]) -> list[Any]:
+    """The results of all chunks."""
+    return [result for results in found for result in results]
 
 
 @contextmanager
@@ -105,40 +113,28 @@ def modin_series(pool: Any, _workers: int) -> Iterator[Run]:
     yield run
 
 
+def mapped(executor: Any) -> Run:
+    """``Executor.map``."""
+
+    def run(fn: Callable[[Any], Any], items: Sequence[Any], size: int) -> Sequence[Any]:
+        return flat(list(executor.map(partial(each, fn), chunks(items, size))))
+
+    return run
+
+
 @contextmanager
 def mpi_executor(_pool: Any, workers: int) -> Iterator[Run]:
-    """``MPIPoolExecutor.map`` in a launch of its own (engine_mpi.py), which has the items from its first
-    round on, and sends results back from that one only: what is timed is its map, and a few bytes more."""
-    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    launchers = (shutil.which(name, path=places) for name in ("mpiexec.gforker", "mpiexec"))
-    command = [next(filter(None, launchers)), "-n", str(workers + 1), sys.executable, "-m", "mpi4py.futures"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
-    with subprocess.Popen(
-        [*command, str(HERE / "engine_mpi.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment,
-    ) as launch:
-        assert launch.stdin
-        assert launch.stdout
-        asked, told, last, results = launch.stdin, launch.stdout, None, []
+    """``MPIPoolExecutor.map``, of ranks that this process spawns."""
+    from mpi4py.futures import MPIPoolExecutor
 
-        def run(fn: Callable[[Any], Any], items: Sequence[Any], size: int) -> Sequence[Any]:
-            nonlocal last, results
-            first, last = last is not items, items
-            pickle.dump((fn, items, size) if first else None, asked)
-            asked.flush()
-            found = pickle.load(told)  # of our own process
-            results = found if first else results
-            return results
-
-        yield run
+    with MPIPoolExecutor(workers, path=[str(HERE), str(HERE.parent)]) as executor:
+        yield mapped(executor)
 
 
 @contextmanager
 def executorlib_executor(pool: Any, _workers: int) -> Iterator[Run]:
     """``Executor.map``."""
-    yield partial(chunked_map, pool.native)
+    yield mapped(pool.native)
 
 
 NATIVES: Mapping[str, tuple[str, Native]] = {
