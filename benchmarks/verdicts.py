@@ -276,9 +276,9 @@ def main() -> None:
         if asked.keep:
             asked.keep.write_bytes(pickle.dumps(kept))
         if kind == calm_of(kind):
-            own = [run.measurement for run in runs if run.loss == 0]
-            claim = speedup([run for run in runs if run.loss == 0])
-            seconds = median(summary(m, gated=True).cpu_seconds_sequential for m in own)
+            own = [run for run in runs if run.loss == 0]
+            claim = speedup(own)
+            seconds = median(summary(run.measurement, gated=True).cpu_seconds_sequential for run in own)
             quiet = gate.Quiet(cpu_seconds=seconds, source="when calm")
             print(f"claim {claim:.2f}")
         report(kind, runs, kept[calm_of(kind)], claim, quiet)

@@ -98,7 +98,11 @@ def tracer(where: Where) -> Callable[[Pairs], bool]:
         and (
             _waiting(pairs[-1:], where) > TRACED
             or _growth(pairs[-1]) > CPU_RATIO[1]
-            or gave_less(reference(pairs), where.workers, where.cores) is not None
+            # Asked of all pairs only where there is a new answer: points without a gate have thousands.
+            or (
+                pairs[-1].reference is not None
+                and gave_less(reference(pairs), where.workers, where.cores) is not None
+            )
         )
     )
 

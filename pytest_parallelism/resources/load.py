@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Load", "LoadMeter"]
+__all__ = ["Load", "LoadMeter", "waited"]
 
 _STAT = "/proc/stat"
 _IDLE = slice(3, 5)
@@ -21,7 +21,7 @@ _GUEST = slice(8, 10)
 class Load:
     """Between two readings, ``seconds`` apart: cores that others used, and what the workers did.
 
-    ``foreign``: None where the system does not tell; off by `TICK` a core at each reading, so that it may be
+    ``foreign``: None where the system does not tell; off by a tick a core at each reading, so that it may be
     below 0. ``computed``: CPU seconds of the workers. ``delayed``: seconds that they waited for a core.
     """
 
@@ -95,10 +95,16 @@ def _used(pid: int) -> tuple[float, float] | None:
         computed = time.clock_gettime(~pid << 3 | 2)
     except (OSError, AttributeError):  # it has ended; other systems have no such clock
         return None
+    return computed, waited(pid)
+
+
+def waited(thread: int | str) -> float:
+    """Seconds that a thread (``thread-self``), or the main one of a process, has waited for a core in its
+    life; 0 where the system does not tell."""
     try:
-        return computed, int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) * 1e-9
+        return int(Path(f"/proc/{thread}/schedstat").read_text().split()[1]) * 1e-9
     except (OSError, IndexError):  # a kernel without CONFIG_SCHED_INFO
-        return computed, 0.0
+        return 0.0
 
 
 def _busy() -> float | None:

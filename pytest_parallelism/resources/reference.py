@@ -15,11 +15,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from .load import waited
+
 __all__ = ["Reference"]
 
 _PATIENCE = 10.0
 """Seconds in which its threads must have met: else this sample is none."""
 _SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+_THREAD = "thread-self"
 _ITERATIONS = 4000
 """Of PBKDF2: 2 to 4 ms of one core."""
 
@@ -54,9 +57,9 @@ class Reference:
                 meeting.wait()
             except threading.BrokenBarrierError:
                 return
-            waited, start = _waited(), time.perf_counter()
+            before, start = waited(_THREAD), time.perf_counter()
             _compute()
-            found.append(time.perf_counter() - start - (_waited() - waited))
+            found.append(time.perf_counter() - start - (waited(_THREAD) - before))
 
         threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(self._cores)]
         for thread in threads:
@@ -80,13 +83,6 @@ def _apart() -> list[set[int]]:
         (second if siblings in seen else first).append({core})
         seen.add(siblings)
     return first + second
-
-
-def _waited() -> float:
-    """Seconds that this thread has waited for a core in its life; 0 where the system does not tell."""
-    with suppress(OSError, IndexError, ValueError):
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) * 1e-9
-    return 0.0
 
 
 def _compute() -> None:

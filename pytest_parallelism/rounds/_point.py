@@ -141,9 +141,9 @@ class _Point:
                     if not self._once_more():
                         break
                     if pools.may_restart:
-                        self._restart(pools)
+                        pools.restart(self.pairs, self._first_of_pool)
                 elif pools.worn(self.pairs):
-                    self._restart(pools)
+                    pools.restart(self.pairs, self._first_of_pool)
                 self.tracing.look(self.pairs, (self.sequential, parallel), self._sequential_round)
                 self._add_pair(pools)
             if self.result is None:  # the last pair ended with its sequential round
@@ -151,9 +151,6 @@ class _Point:
             self._compare()
             pools.close()
         return self._measurement(first, pools), self.result
-
-    def _restart(self, pools: Pools) -> None:
-        pools.restart(self.pairs, self._first_of_pool)
 
     def _first_of_pool(self, parallel: Arm) -> None:
         self.tracing.forget()  # of the workers that were: the files of those that are begin with this round
