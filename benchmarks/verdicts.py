@@ -261,7 +261,7 @@ def calm_of(kind: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Verdicts on live runs under foreign load.")
     parser.add_argument("--runs", type=int, default=100, help="runs without a loss on the calm machine")
-    parser.add_argument("--loads", default="", help="only loads whose name has this in it (and calm)")
+    parser.add_argument("--loads", default="", help="only loads whose name has one of these in it, by commas (and calm)")
     parser.add_argument("--keep", type=Path, help="a file for the runs, to be judged --again")
     parser.add_argument("--again", type=Path, help="judge the runs of that file, and measure nothing")
     asked = parser.parse_args()
@@ -269,7 +269,8 @@ def main() -> None:
     kept: dict[str, list[Run]] = pickle.loads(asked.again.read_bytes()) if asked.again else {}
     ideal = 0.0 if asked.again else speedup([live(0.0, compute) for _ in range(FIRST)])
     claim, quiet = 0.0, gate.Quiet(cpu_seconds=1.0, source="")
-    wanted = {name for kind in LOADS if asked.loads in kind for name in (calm_of(kind), kind)}
+    parts = asked.loads.split(",")
+    wanted = {name for kind in LOADS if any(p in kind for p in parts) for name in (calm_of(kind), kind)}
     for kind in kept or [kind for kind in LOADS if kind in wanted]:
         runs = kept.get(kind) or measured(kind, asked.runs, ideal)
         kept[kind] = runs
