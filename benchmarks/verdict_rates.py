@@ -84,7 +84,11 @@ def outcome(pairs: Sequence[Pair]) -> tuple[Outcome, bool, int]:
         tracing=None,
         gil=True,
         noun="workers",
-        quiet=Quiet(cpu_seconds=median(pair.sequential.usage.cpu_seconds for pair in used), source="always"),
+        quiet=Quiet(
+            cpu_seconds=median(pair.sequential.usage.cpu_seconds for pair in used),
+            growth=1.0,
+            source="always",
+        ),
     )
     return verdict.outcome, found.high < gate.least_speedup(2), len(used)
 

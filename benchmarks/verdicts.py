@@ -268,7 +268,7 @@ def main() -> None:
     print(f"{noise.machine()}; up to {MOST_PAIRS} pairs or {SECONDS:g} s a run", flush=True)
     kept: dict[str, list[Run]] = pickle.loads(asked.again.read_bytes()) if asked.again else {}
     ideal = 0.0 if asked.again else speedup([live(0.0, compute) for _ in range(FIRST)])
-    claim, quiet = 0.0, gate.Quiet(cpu_seconds=1.0, source="")
+    claim, quiet = 0.0, gate.Quiet(cpu_seconds=1.0, growth=1.0, source="")
     parts = asked.loads.split(",")
     wanted = {name for kind in LOADS if any(p in kind for p in parts) for name in (calm_of(kind), kind)}
     for kind in kept or [kind for kind in LOADS if kind in wanted]:
@@ -279,8 +279,12 @@ def main() -> None:
         if kind == calm_of(kind):
             own = [run for run in runs if run.loss == 0]
             claim = speedup(own)
-            seconds = median(summary(run.measurement, gated=True).cpu_seconds_sequential for run in own)
-            quiet = gate.Quiet(cpu_seconds=seconds, source="when calm")
+            found = [summary(run.measurement, gated=True) for run in own]
+            quiet = gate.Quiet(
+                cpu_seconds=median(s.cpu_seconds_sequential for s in found),
+                growth=median(s.cpu_seconds / s.cpu_seconds_sequential for s in found),
+                source="when calm",
+            )
             print(f"claim {claim:.2f}")
         report(kind, runs, kept[calm_of(kind)], claim, quiet)
 

@@ -15,10 +15,11 @@ from statistics import NormalDist, fmean, variance
 
 from .gate import QUIET, gave_less
 from .inference import ALPHA, BETWEEN_RUN, t_quantile
-from .measurement import Interval, Outcome, Verdict
+from .measurement import Interval, Kind, Outcome, Verdict
 from .record import Record
 from .scaling import divided
 from .settings import Limit, Metric
+from .uncontended import CPU_RATIO
 
 __all__ = [
     "ABSOLUTE_SD",
@@ -152,10 +153,8 @@ def compare(
     low, high = sorted((sign * math.log(found.low), sign * math.log(found.high)))
     least = math.log(1 - limit.loss) if sign > 0 else -math.log(1 + limit.loss)
     ratios = limit.metric in _RATIOS
-    dearer = now.cpu.sequential_seconds / then.cpu.sequential_seconds if then.cpu.sequential_seconds else 1.0
-    if low > least and ratios and contended is not None and dearer > QUIET:
-        flattered = f"foreign load made the work {dearer:.2f} times as dear, which may flatter it"
-        return words.verdict(Outcome.INCONCLUSIVE, found, f"against {name}, but {flattered}")
+    if low > least and ratios and contended is not None and (doubt := _pass_doubt(now, then)) is not None:
+        return words.verdict(Outcome.INCONCLUSIVE, found, f"against {name}, but {doubt}")
     if low > least:
         return words.verdict(Outcome.PASSED, found, f"against {name}")
     if high >= least:
@@ -206,17 +205,39 @@ def _unfit(which: str, record: Record, metric: Metric) -> str | None:
     return f"{which} was traced by {record.tracing}" if record.tracing else None
 
 
+def _pass_doubt(now: Record, then: Record) -> str | None:
+    """Why a speedup that was kept on a loaded machine is no pass, in words."""
+    dearer = now.cpu.sequential_seconds / then.cpu.sequential_seconds if then.cpu.sequential_seconds else 1.0
+    if dearer > QUIET:
+        return f"foreign load made the work {dearer:.2f} times as dear, which may flatter it"
+    if then.cpu.growth > QUIET:
+        return (
+            f"the work cost {then.cpu.growth:.2f} times the CPU time in parallel there, and what foreign load "
+            f"takes of memory and caches may flatter it"
+        )
+    return None
+
+
 def _miss_doubt(limit: Limit, now: Record, then: Record, contended: float | None) -> str | None:
     """Why a loss beyond the limit is no miss, in words."""
     ratios = limit.metric in _RATIOS
     if ratios and now.parallel_seconds < then.parallel_seconds * (1 + limit.loss / 2):
         return "the parallel rounds are hardly slower: it may be the sequential ones that became faster"
+    if ratios and _slowed(then):
+        return f"sequential rounds cost {1 / then.cpu.growth:.2f} times the CPU time of parallel ones there"
     if contended is not None and not (ratios and now.uncontended_speedup):
         return f"{contended * 100:.0f} % of its runnable time went by waiting for a core: no fair verdict"
     if limit.metric != "memory" and not now.contention.contended:
         gave = gave_less(now.contention.reference_speedup, now.workers, now.usable_cores)
         return None if gave is None else f"{gave}: no fair verdict"
     return None
+
+
+def _slowed(record: Record) -> bool:
+    """Whether its machine's host slowed the sequential rounds, which flatters a speedup: divided work costs
+    no less CPU time, as far as all of it is counted and there is something to count."""
+    counted = record.kind is Kind.CPU and "address" not in record.strategy_info
+    return counted and 0 < record.cpu.growth < CPU_RATIO[0]
 
 
 def _change(metric: Metric, now: Record, then: Record, spread: float | None) -> Interval:

@@ -56,7 +56,7 @@ ARROWS = {
     "scaling": "errors measurement inference uncontended",
     "gate": "errors measurement contention inference scaling uncontended",
     "record": "errors measurement scaling",
-    "regression": "errors measurement settings inference scaling gate record",
+    "regression": "errors measurement settings inference scaling uncontended gate record",
     "stored": "errors measurement record",
     "history": "errors measurement record stored",
     "export": "errors reports",

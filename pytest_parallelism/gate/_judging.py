@@ -18,7 +18,10 @@ __all__ = ["QUIET", "REFERENCE", "Quiet", "contended", "gave_less", "judge"]
 
 QUIET = 1.15
 """Sequential rounds that cost more than this many times their CPU time on a quiet machine were slowed by
-foreign load in a way that no ratio shows (UNCONTENDED.md, what it cannot see)."""
+foreign load in a way that no ratio shows (UNCONTENDED.md, what it cannot see). Work that grows by more when
+a quiet machine divides it is bound by what workers share, memory and caches: of what foreign load takes of
+those no estimate knows. Measured: 1.2 to 1.5 for a memory-bound workload, 1.1 for one that computes
+(benchmarks/results/verdicts.txt)."""
 
 REFERENCE = 0.8
 """A machine whose cores give less than this share of their number to a computation that divides perfectly
@@ -27,9 +30,12 @@ is not calm, whatever its run queues say: its host has other guests (MEASURING.m
 
 @dataclass(frozen=True, kw_only=True)
 class Quiet:
-    """CPU seconds of a sequential round on a quiet machine, and where they are from, in words."""
+    """What rounds cost on a quiet machine, and where that is from, in words."""
 
     cpu_seconds: float
+    """Of a sequential round."""
+    growth: float
+    """CPU seconds of a parallel round / those of a sequential one."""
     source: str
 
 
@@ -48,8 +54,8 @@ def judge(
     Not judged: traced code (``tracing`` names what traces it), and claims that this machine cannot decide
     (`_beyond_machine`). On a calm machine the wall clock decides: passed where the whole interval lies above
     the claim less `TOLERANCE`, failed where it lies below. On a loaded one the uncontended estimate does;
-    it is a bound from above, so that a pass needs sequential rounds that cost the CPU time of a ``quiet``
-    run. Else inconclusive. ``noun`` (threads, processes, workers) is for the sentence.
+    it is a bound from above, so that a pass needs what `QUIET` says of a ``quiet`` run. Else inconclusive.
+    ``noun`` (threads, processes, workers) is for the sentence.
     """
     share = contended(measurement, summary, gil=gil)
     estimated = summary.uncontended.speedup if share is not None else None
@@ -121,6 +127,11 @@ def _pass_doubts(
         )
     if share is None:
         return None
+    if quiet and quiet.growth > QUIET:
+        return (
+            f"workers share more than cores, the work costs {quiet.growth:.2f} times the CPU time in parallel "
+            f"{quiet.source}, and what foreign load takes of memory and caches may flatter it"
+        )
     if summary.uncontended.speedup is None:
         # Foreign processes take more from several workers than from one, but for the memory's bandwidth.
         if measurement.workers <= measurement.usable_cores and (dearer or summary.kind is not Kind.CPU):

@@ -154,30 +154,41 @@ def _own(paths: Sequence[Any]) -> list[Path]:
 
 @dataclass
 class Quiets:
-    """What the sequential rounds of a test cost on a quiet machine: in this session, or in stored runs."""
+    """What the rounds of a point cost on a quiet machine: in this session, or in stored runs."""
 
     config: pytest.Config
     stored: Sequence[Run] | None = None
     """The newest stored runs; None until they are read, where nobody has read them yet."""
-    _seen: dict[str, float] = field(default_factory=dict)
+    _seen: dict[tuple[str, str, int], Record] = field(default_factory=dict)
+    """The calm points of this session whose sequential rounds cost least, see `_alike`."""
 
     def note(self, record: Record) -> None:
         """Remember a point of this session, if it was a calm one."""
         if _calm(record):
-            least = self._seen.get(record.test, record.cpu.sequential_seconds)
-            self._seen[record.test] = min(least, record.cpu.sequential_seconds)
+            known = self._seen.setdefault(_alike(record), record)
+            if record.cpu.sequential_seconds < known.cpu.sequential_seconds:
+                self._seen[_alike(record)] = record
 
     def of(self, fullname: str, now: Record) -> Quiet | None:
         """For that point; None where no calm run of the same surroundings is known."""
-        if now.test in self._seen:
-            return Quiet(cpu_seconds=self._seen[now.test], source="at a calm point of this session")
+        if (seen := self._seen.get(_alike(now))) is not None:
+            return _quiet(seen, "at a calm point of this session")
         if self.stored is None:
             self.stored, _ = runs(stored_paths(self.config)[-MOST_RUNS:])
         for run in self.stored:
             record = _readable(run, fullname)
             if record is not None and _calm(record) and differing(now, record) is None:
-                return Quiet(cpu_seconds=record.cpu.sequential_seconds, source=f"in {run.name}")
+                return _quiet(record, f"in {run.name}")
         return None
+
+
+def _alike(record: Record) -> tuple[str, str, int]:
+    """What points have in common whose work is shared out alike: so many workers at once, of one kind."""
+    return record.test, record.isolation, min(record.workers, record.usable_cores)
+
+
+def _quiet(record: Record, source: str) -> Quiet:
+    return Quiet(cpu_seconds=record.cpu.sequential_seconds, growth=record.cpu.growth, source=source)
 
 
 def _spoilt(record: Record) -> bool:

@@ -59,6 +59,11 @@ class Cpu:
     delay_seconds: float | None = None
     """Seconds that runnable threads waited for a core, mean of the parallel rounds, summed over threads."""
 
+    @property
+    def growth(self) -> float:
+        """CPU seconds of a parallel round / those of a sequential one; 1 where the clock saw none."""
+        return self.seconds / self.sequential_seconds if self.sequential_seconds > 0 else 1.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Switches:

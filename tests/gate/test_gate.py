@@ -227,7 +227,7 @@ def test_a_little_contention_does_not_save_a_miss() -> None:
 
 
 def test_a_pass_under_contention_stays_a_pass_where_the_work_is_not_dearer_than_when_quiet() -> None:
-    known = Quiet(cpu_seconds=0.2, source="in 0001")
+    known = Quiet(cpu_seconds=0.2, growth=1.0, source="in 0001")
     assert judged(Gate(claim=1.5), spread(2.0, 20, waited=0.5), quiet=known).outcome is Outcome.PASSED
 
 

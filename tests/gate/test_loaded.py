@@ -31,8 +31,8 @@ def estimated(*figures: float, **how: Any) -> Uncontended:
     return Uncontended(speedup=exactly(*figures), pairs=14, **how)
 
 
-def quiet(cpu_seconds: float) -> Quiet:
-    return Quiet(cpu_seconds=cpu_seconds, source="in 0001_main")
+def quiet(cpu_seconds: float, growth: float = 1.0) -> Quiet:
+    return Quiet(cpu_seconds=cpu_seconds, growth=growth, source="in 0001_main")
 
 
 def test_on_a_loaded_machine_the_estimate_fails_a_gate() -> None:
@@ -52,6 +52,8 @@ def test_on_a_loaded_machine_the_estimate_fails_a_gate() -> None:
         (quiet(CPU), Outcome.PASSED, "reaches 1.50"),
         (quiet(CPU / 1.1), Outcome.PASSED, "reaches 1.50"),
         (quiet(CPU / 1.3), Outcome.INCONCLUSIVE, "1.30 times its CPU time in 0001_main"),
+        (quiet(CPU, growth=1.1), Outcome.PASSED, "reaches 1.50"),
+        (quiet(CPU, growth=1.3), Outcome.INCONCLUSIVE, "1.30 times the CPU time in parallel in 0001_main"),
         (None, Outcome.INCONCLUSIVE, "no quiet run is known"),
     ],
 )

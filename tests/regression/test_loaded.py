@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_parallelism.errors import UsageError
-from pytest_parallelism.measurement import Interval, Outcome
+from pytest_parallelism.measurement import Interval, Kind, Outcome
 from pytest_parallelism.record import Contention, to_json
 from pytest_parallelism.regression import compare
 from pytest_parallelism.stored import read
@@ -48,6 +48,26 @@ def test_a_pass_on_a_loaded_machine_needs_work_as_cheap_as_it_was() -> None:
     found = compare(FIVE, now=dear, then=record(), name="0001", contended=0.5)
     assert found.outcome is Outcome.INCONCLUSIVE
     assert "1.50 times as dear" in found.sentence
+
+
+def test_a_pass_on_a_loaded_machine_needs_work_that_does_not_grow_when_it_is_divided() -> None:
+    """Memory-bound work does: of what others take of the memory's bandwidth no estimate knows."""
+    now = record(1.0, contention=busy(), uncontended_speedup=an_interval(1.9))
+    then = record()
+    grown = replace(then, cpu=replace(then.cpu, seconds=1.3 * then.cpu.sequential_seconds))
+    found = compare(FIVE, now=now, then=grown, name="0001", contended=0.5)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "1.30 times the CPU time in parallel there" in found.sentence
+    assert compare(FIVE, now=record(1.9), then=grown, name="0001").outcome is Outcome.PASSED
+
+
+def test_nothing_fails_against_sequential_rounds_that_their_host_slowed() -> None:
+    then = record(2.2, kind=Kind.CPU)
+    slowed = replace(then, cpu=replace(then.cpu, sequential_seconds=then.cpu.seconds * 1.15))
+    found = compare(FIVE, now=record(1.8), then=slowed, name="0001")
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "1.15 times the CPU time of parallel ones there" in found.sentence
+    assert compare(FIVE, now=record(1.8), then=then, name="0001").outcome is Outcome.FAILED
 
 
 def test_nothing_fails_against_a_run_of_a_loaded_machine() -> None:
