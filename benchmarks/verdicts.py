@@ -261,7 +261,7 @@ def calm_of(kind: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Verdicts on live runs under foreign load.")
     parser.add_argument("--runs", type=int, default=100, help="runs without a loss on the calm machine")
-    parser.add_argument("--loads", default="", help="only loads whose name has one of these in it, by commas (and calm)")
+    parser.add_argument("--loads", default="", help="only loads with one of these words, by commas, and calm")
     parser.add_argument("--keep", type=Path, help="a file for the runs, to be judged --again")
     parser.add_argument("--again", type=Path, help="judge the runs of that file, and measure nothing")
     asked = parser.parse_args()

@@ -212,8 +212,8 @@ def _pass_doubt(now: Record, then: Record) -> str | None:
         return f"foreign load made the work {dearer:.2f} times as dear, which may flatter it"
     if then.cpu.growth > QUIET:
         return (
-            f"the work cost {then.cpu.growth:.2f} times the CPU time in parallel there, and what foreign load "
-            f"takes of memory and caches may flatter it"
+            f"the work cost {then.cpu.growth:.2f} times the CPU time in parallel there, and what foreign "
+            f"load takes of memory and caches may flatter it"
         )
     return None
 
