@@ -267,10 +267,10 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"{noise.machine()}; up to {MOST_PAIRS} pairs or {SECONDS:g} s a run", flush=True)
     kept: dict[str, list[Run]] = pickle.loads(asked.again.read_bytes()) if asked.again else {}
-    ideal = 0.0 if asked.again else speedup([live(0.0, compute) for _ in range(FIRST)])
     claim, quiet = 0.0, gate.Quiet(cpu_seconds=1.0, growth=1.0, source="")
     parts = asked.loads.split(",")
     wanted = {name for kind in LOADS if any(p in kind for p in parts) for name in (calm_of(kind), kind)}
+    ideal = speedup([live(0.0, compute) for _ in range(FIRST)]) if CALM in wanted and not kept else 0.0
     for kind in kept or [kind for kind in LOADS if kind in wanted]:
         runs = kept.get(kind) or measured(kind, asked.runs, ideal)
         kept[kind] = runs

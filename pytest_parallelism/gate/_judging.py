@@ -129,8 +129,8 @@ def _pass_doubts(
         return None
     if quiet and quiet.growth > QUIET:
         return (
-            f"the work costs {quiet.growth:.2f} times the CPU time in parallel {quiet.source}, and what foreign "
-            f"load takes of memory and caches may flatter it"
+            f"the work costs {quiet.growth:.2f} times the CPU time in parallel {quiet.source}, and what "
+            f"foreign load takes of memory and caches may flatter it"
         )
     if summary.uncontended.speedup is None:
         # Foreign processes take more from several workers than from one, but for the memory's bandwidth.
