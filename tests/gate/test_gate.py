@@ -93,6 +93,14 @@ def test_a_clear_pass_or_miss_ends_a_gated_point_at_the_first_look(speedup: floa
     assert stops_at(decider([Gate(claim=1.5)], TWO), (pair(speedup),) * 40) == LOOKS[0]
 
 
+def test_a_miss_of_short_rounds_is_looked_at_again() -> None:
+    """Ten of them are over sooner than what a host does to its guests at times."""
+    short = a_round(0.01, 1.0, 0.0)
+    pairs = (Pair(sequential=short, parallel=(short,)),) * 40
+    assert stops_at(decider([Gate(claim=1.5)], TWO), pairs) == 28
+    assert stops_at(decider([Gate(claim=0.5)], TWO), pairs) == LOOKS[0]
+
+
 def test_a_gate_that_stays_open_goes_on_to_the_last_look() -> None:
     assert stops_at(decider([Gate(claim=1.5)], TWO), (pair(1.425),) * 60) == LOOKS[-1]
 
