@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 SLEEP_SECONDS = 0.020
@@ -35,3 +36,18 @@ def span(_item: Any) -> tuple[float, float]:
 def each(fn: Callable[[Any], Any], chunk: Sequence[Any]) -> list[Any]:
     """What any hand-written map runs for a chunk."""
     return [fn(item) for item in chunk]
+
+
+def chunks(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """The items, so many at once."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def flat(found: Sequence[Sequence[Any]]) -> list[Any]:
+    """The results of all chunks."""
+    return [result for results in found for result in results]
+
+
+def chunked_map(executor: Any, fn: Callable[[Any], Any], items: Sequence[Any], size: int) -> list[Any]:
+    """``Executor.map`` of chunks."""
+    return flat(list(executor.map(partial(each, fn), chunks(items, size))))
