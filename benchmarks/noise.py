@@ -129,9 +129,10 @@ def pairs_of_rounds(rows: Floats, *, per_pair: int = 1, speedup: float = 1.0) ->
 
 
 def pairs_of_logs(log_ratios: Floats) -> list[Pair]:
-    """Pairs with these log ratios, of a CPU-bound round of 10 ms without contention."""
+    """Pairs with these log ratios, of a CPU-bound parallel round of 10 ms without contention, whose division
+    cost nothing."""
     return [
-        Pair(sequential=_round(0.01 * ratio, 0.01 * ratio, 0.0), parallel=(_round(0.01, 0.01, 0.0),))
+        Pair(sequential=_round(0.01 * ratio, 0.01 * ratio, 0.0), parallel=(_round(0.01, 0.01 * ratio, 0.0),))
         for ratio in np.exp(log_ratios).tolist()
     ]
 

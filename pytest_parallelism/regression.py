@@ -223,7 +223,7 @@ def _miss_doubt(limit: Limit, now: Record, then: Record, contended: float | None
     ratios = limit.metric in _RATIOS
     if ratios and now.parallel_seconds < then.parallel_seconds * (1 + limit.loss / 2):
         return "the parallel rounds are hardly slower: it may be the sequential ones that became faster"
-    if ratios and _slowed(then):
+    if ratios and _slowed(now, then):
         return f"sequential rounds cost {1 / then.cpu.growth:.2f} times the CPU time of parallel ones there"
     if contended is not None and not (ratios and now.uncontended_speedup):
         return f"{contended * 100:.0f} % of its runnable time went by waiting for a core: no fair verdict"
@@ -233,11 +233,12 @@ def _miss_doubt(limit: Limit, now: Record, then: Record, contended: float | None
     return None
 
 
-def _slowed(record: Record) -> bool:
-    """Whether its machine's host slowed the sequential rounds, which flatters a speedup: divided work costs
-    no less CPU time, as far as all of it is counted and there is something to count."""
-    counted = record.kind is Kind.CPU and "address" not in record.strategy_info
-    return counted and 0 < record.cpu.growth < CPU_RATIO[0]
+def _slowed(now: Record, then: Record) -> bool:
+    """Whether the host slowed the sequential rounds then, which flatters their speedup: divided work costs
+    no less CPU time, as far as all of it is counted, and where it does (a large heap makes collections in
+    the parent dearer), it does so now as well."""
+    counted = then.kind is Kind.CPU and "address" not in then.strategy_info
+    return counted and 0 < then.cpu.growth < CPU_RATIO[0] * min(1.0, now.cpu.growth)
 
 
 def _change(metric: Metric, now: Record, then: Record, spread: float | None) -> Interval:

@@ -70,6 +70,13 @@ def test_nothing_fails_against_sequential_rounds_that_their_host_slowed() -> Non
     assert compare(FIVE, now=record(1.8), then=then, name="0001").outcome is Outcome.FAILED
 
 
+def test_work_that_is_always_dearer_in_the_parent_may_fail() -> None:
+    cheaper = record().cpu
+    cheaper = replace(cheaper, sequential_seconds=cheaper.seconds * 1.15)
+    then, now = (record(speedup, kind=Kind.CPU, cpu=cheaper) for speedup in (2.2, 1.8))
+    assert compare(FIVE, now=now, then=then, name="0001").outcome is Outcome.FAILED
+
+
 def test_nothing_fails_against_a_run_of_a_loaded_machine() -> None:
     """Its estimate is a bound from above: 1.85 was stored beside a memory hog, where the truth is 1.04."""
     then = record(1.0, contention=busy(), uncontended_speedup=an_interval(1.85))
