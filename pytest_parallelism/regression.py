@@ -210,7 +210,7 @@ def _pass_doubt(now: Record, then: Record) -> str | None:
     dearer = now.cpu.sequential_seconds / then.cpu.sequential_seconds if then.cpu.sequential_seconds else 1.0
     if dearer > QUIET:
         return f"foreign load made the work {dearer:.2f} times as dear, which may flatter it"
-    if then.cpu.growth > QUIET:
+    if then.cpu.growth > QUIET and then.kind is not Kind.IO:
         return (
             f"the work cost {then.cpu.growth:.2f} times the CPU time in parallel there, and what foreign "
             f"load takes of memory and caches may flatter it"

@@ -127,7 +127,7 @@ def _pass_doubts(
         )
     if share is None:
         return None
-    if quiet and quiet.growth > QUIET:
+    if quiet and quiet.growth > QUIET and summary.kind is not Kind.IO:  # else dispatching alone may double it
         return (
             f"the work costs {quiet.growth:.2f} times the CPU time in parallel {quiet.source}, and what "
             f"foreign load takes of memory and caches may flatter it"

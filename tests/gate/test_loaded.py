@@ -66,6 +66,12 @@ def test_it_passes_one_only_where_the_work_cost_what_it_costs_on_a_quiet_machine
     assert said in verdict.sentence
 
 
+def test_what_dispatching_adds_to_work_that_waits_keeps_no_pass_back() -> None:
+    waiting = spread(1.9, 14, cpu=0.02, waited=0.5)
+    known = quiet(0.0038, growth=3.0)
+    assert judged(Gate(claim=1.5), waiting, quiet=known).outcome is Outcome.PASSED
+
+
 def test_an_estimate_that_is_a_bound_passes_nothing() -> None:
     alone = estimated(1.9, 1.85, 1.95, bound="its threads hold the GIL for 50 % of their CPU time")
     verdict = judged(Gate(claim=1.5), spread(1.0, 14, **LOADED), alone=alone, quiet=quiet(CPU))

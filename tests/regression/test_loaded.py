@@ -53,11 +53,13 @@ def test_a_pass_on_a_loaded_machine_needs_work_as_cheap_as_it_was() -> None:
 def test_a_pass_on_a_loaded_machine_needs_work_that_does_not_grow_when_it_is_divided() -> None:
     """Memory-bound work does: of what others take of the memory's bandwidth no estimate knows."""
     now = record(1.0, contention=busy(), uncontended_speedup=an_interval(1.9))
-    then = record()
+    then = record(kind=Kind.CPU)
     grown = replace(then, cpu=replace(then.cpu, seconds=1.3 * then.cpu.sequential_seconds))
     found = compare(FIVE, now=now, then=grown, name="0001", contended=0.5)
     assert found.outcome is Outcome.INCONCLUSIVE
     assert "1.30 times the CPU time in parallel there" in found.sentence
+    waits = replace(grown, kind=Kind.IO)
+    assert compare(FIVE, now=now, then=waits, name="0001", contended=0.5).outcome is Outcome.PASSED
     assert compare(FIVE, now=record(1.9), then=grown, name="0001").outcome is Outcome.PASSED
 
 
