@@ -9,7 +9,6 @@ work, as ours do while they work.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,11 +20,11 @@ from typing import Any
 
 from engine_tasks import chunked_map, chunks, each, flat
 
+from pytest_parallelism.strategies.mpi import launcher
+
 Run = Callable[[Callable[[Any], Any], Sequence[Any], int], Sequence[Any]]
 Native = Callable[[Any, int], AbstractContextManager[Run]]
 HERE = Path(__file__).parent
-LAUNCHERS = ("mpiexec.gforker", "mpiexec")
-"""Of MPICH the one that needs no other program, as our strategy does."""
 
 
 @contextmanager
@@ -111,9 +110,9 @@ def modin_series(pool: Any, _workers: int) -> Iterator[Run]:
 def mpi_executor(_pool: Any, workers: int) -> Iterator[Run]:
     """``MPIPoolExecutor.map`` in a launch of its own (engine_mpi.py), which has the items from its first
     round on, and sends results back from that one only: what is timed is its map, and a few bytes more."""
-    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    launcher = next(filter(None, (shutil.which(name, path=places) for name in LAUNCHERS)))
-    command = [launcher, "-n", str(workers + 1), sys.executable, "-m", "mpi4py.futures"]
+    found = launcher()
+    assert found
+    command = [found, "-n", str(workers + 1), sys.executable, "-m", "mpi4py.futures"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
     with Listener(family="AF_UNIX") as listener:
         program = [str(HERE / "engine_mpi.py"), str(listener.address)]
@@ -125,8 +124,8 @@ def mpi_executor(_pool: Any, workers: int) -> Iterator[Run]:
                 nonlocal last, results
                 first, last = last is not items, items
                 line.send((fn, items, size) if first else None)
-                found = line.recv()
-                results = found if first else results
+                answer = line.recv()
+                results = answer if first else results
                 return results
 
             yield run

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import product
 from statistics import fmean, median
 from typing import Any
 
@@ -141,20 +142,19 @@ def main() -> None:
     wall: dict[tuple[str, str], list[float]] = {}
     why: dict[tuple[str, str], set[str]] = {}
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C shows what is there
-        for _ in range(asked.repetitions):
-            for name, case in cases.items():
-                for kind, hogs in loads.items():
-                    with loaded(*hogs):
-                        m = measured(case, pairs=PAIRS if hogs else 2 * PAIRS)
-                    if kind == "idle":
-                        truth[name] += [p.log_ratio for p in m.pairs if within(uncontended.cpu_ratio(p))]
-                    estimate = uncontended.estimate(m.pairs, workers=m.workers, cores=m.usable_cores)
-                    wall.setdefault((name, kind), []).append(gate.interval(m.pairs, gated=False).estimate)
-                    if estimate.speedup is None:
-                        why.setdefault((name, kind), set()).add(estimate.reason)
-                    else:
-                        found.setdefault((name, kind), []).append(estimate.speedup.estimate)
-            print(".", end="", flush=True)
+        for _, name, kind in product(range(asked.repetitions), cases, loads):
+            with loaded(*loads[kind]):
+                m = measured(cases[name], pairs=2 * PAIRS if kind == "idle" else PAIRS)
+            if kind == "idle":
+                print(".", end="", flush=True)
+                truth[name] += [p.log_ratio for p in m.pairs if within(uncontended.cpu_ratio(p))]
+            estimate = uncontended.estimate(m.pairs, workers=m.workers, cores=m.usable_cores)
+            wall.setdefault((name, kind), []).append(gate.interval(m.pairs, gated=False).estimate)
+            if estimate.speedup is None:
+                why.setdefault((name, kind), set()).add(estimate.reason)
+            else:
+                found.setdefault((name, kind), []).append(estimate.speedup.estimate)
+    print()
     show(list(cases), list(loads), truth, wall, found)
     for (name, kind), reasons in why.items():
         print(f"no estimate: {name}, {kind}: {'; '.join(sorted(reasons))}")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, variance
 
-from .gate import QUIET, gave_less
+from .gate import QUIET, bound_by_memory, gave_less
 from .inference import ALPHA, BETWEEN_RUN, t_quantile
 from .measurement import Interval, Kind, Outcome, Verdict
 from .record import Record
@@ -210,12 +210,7 @@ def _pass_doubt(now: Record, then: Record) -> str | None:
     dearer = now.cpu.sequential_seconds / then.cpu.sequential_seconds if then.cpu.sequential_seconds else 1.0
     if dearer > QUIET:
         return f"foreign load made the work {dearer:.2f} times as dear, which may flatter it"
-    if then.cpu.growth > QUIET and then.kind is not Kind.IO:
-        return (
-            f"the work cost {then.cpu.growth:.2f} times the CPU time in parallel there, and what foreign "
-            f"load takes of memory and caches may flatter it"
-        )
-    return None
+    return bound_by_memory(then.cpu.growth, then.kind, "there")
 
 
 def _miss_doubt(limit: Limit, now: Record, then: Record, contended: float | None) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ._claims import TOLERANCE, Gate, Metric
 from ._families import judge_any
-from ._judging import QUIET, REFERENCE, Quiet, contended, gave_less, judge
+from ._judging import QUIET, REFERENCE, Quiet, bound_by_memory, contended, gave_less, judge
 from ._procedure import (
     COMPARED,
     HALF_WIDTH,
@@ -34,6 +34,7 @@ __all__ = [
     "Quiet",
     "Where",
     "alone",
+    "bound_by_memory",
     "contended",
     "decider",
     "gave_less",

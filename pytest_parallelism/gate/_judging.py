@@ -14,7 +14,7 @@ from ..scaling import Summary
 from ._claims import TOLERANCE, Gate, side
 from ._texts import counted, number, seconds
 
-__all__ = ["QUIET", "REFERENCE", "Quiet", "contended", "gave_less", "judge"]
+__all__ = ["QUIET", "REFERENCE", "Quiet", "bound_by_memory", "contended", "gave_less", "judge"]
 
 QUIET = 1.15
 """Sequential rounds that cost more than this many times their CPU time on a quiet machine were slowed by
@@ -115,6 +115,17 @@ def gave_less(reference: float | None, workers: int, cores: int) -> str | None:
     return f"this machine gave only {number(reference)} to a computation that divides perfectly"
 
 
+def bound_by_memory(growth: float, kind: Kind, where: str) -> str | None:
+    """That work is bound by more than cores (`QUIET`), in words; None where it is not. ``growth``: as in
+    `Quiet`, of the quiet run that ``where`` names."""
+    if growth <= QUIET or kind is Kind.IO:  # of work that waits, dispatching alone may double the CPU time
+        return None
+    return (
+        f"the work cost {growth:.2f} times the CPU time in parallel {where}, and what foreign load takes of "
+        f"memory and caches may flatter it"
+    )
+
+
 def _pass_doubts(
     measurement: Measurement, summary: Summary, share: float | None, quiet: Quiet | None
 ) -> str | None:
@@ -127,11 +138,8 @@ def _pass_doubts(
         )
     if share is None:
         return None
-    if quiet and quiet.growth > QUIET and summary.kind is not Kind.IO:  # else dispatching alone may double it
-        return (
-            f"the work costs {quiet.growth:.2f} times the CPU time in parallel {quiet.source}, and what "
-            f"foreign load takes of memory and caches may flatter it"
-        )
+    if quiet and (doubt := bound_by_memory(quiet.growth, summary.kind, quiet.source)) is not None:
+        return doubt
     if summary.uncontended.speedup is None:
         # Foreign processes take more from several workers than from one, but for the memory's bandwidth.
         if measurement.workers <= measurement.usable_cores and (dearer or summary.kind is not Kind.CPU):

@@ -165,9 +165,9 @@ class Quiets:
     def note(self, record: Record) -> None:
         """Remember a point of this session, if it was a calm one."""
         if _calm(record):
-            known = self._seen.setdefault(_alike(record), record)
-            if record.cpu.sequential_seconds < known.cpu.sequential_seconds:
-                self._seen[_alike(record)] = record
+            key = _alike(record)
+            known = self._seen.get(key, record)
+            self._seen[key] = min(known, record, key=lambda one: one.cpu.sequential_seconds)
 
     def of(self, fullname: str, now: Record) -> Quiet | None:
         """For that point; None where no calm run of the same surroundings is known."""

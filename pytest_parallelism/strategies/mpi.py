@@ -9,7 +9,7 @@ from shutil import which
 
 from ..strategy import Isolation, Pool, Strategy, StrategyOptions
 
-__all__ = ["STRATEGIES"]
+__all__ = ["STRATEGIES", "launcher"]
 
 
 def _open(workers: int, options: StrategyOptions) -> AbstractContextManager[Pool]:
@@ -23,7 +23,7 @@ def _open(workers: int, options: StrategyOptions) -> AbstractContextManager[Pool
     extras(options, "mpi")
     if options.address is not None:
         return open_on(workers, options, partial(start_there, workers, options.address), engine="mpi")
-    command = _launcher()
+    command = launcher()
     if command is None:
         raise UsageError(_MISSING)
     return open_on(
@@ -37,7 +37,7 @@ _MISSING = (
 )
 
 
-def _launcher() -> str | None:
+def launcher() -> str | None:
     """The one that is installed with this Python, as that of an MPI from a wheel is, or that of the PATH.
 
     MPICH has two: the usual one listens on every interface of the machine, gforker on none.
@@ -51,7 +51,7 @@ def _launcher() -> str | None:
 
 def _available(_workers: int) -> str | None:
     # Slurm starts ranks by itself; who runs there gives its launcher as the address.
-    return None if _launcher() or which("srun") else _MISSING
+    return None if launcher() or which("srun") else _MISSING
 
 
 STRATEGIES = (

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_parallelism import clusters
 from pytest_parallelism.errors import TaskTimeout, UsageError, WorkerLost
-from pytest_parallelism.strategies.mpi import _launcher
+from pytest_parallelism.strategies.mpi import launcher as launcher_here
 from pytest_parallelism.strategy import HasPids, Pool, StrategyOptions
 
 from .conftest import KNOWN, EngineConformance
@@ -40,7 +40,7 @@ def launcher(monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in {**AS_ROOT, "PRTE_MCA_rmaps_default_mapping_policy": ":OVERSUBSCRIBE"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-    found = _launcher()
+    found = launcher_here()
     assert found is not None
     return shlex.quote(found)
 
@@ -124,7 +124,7 @@ def test_nothing_is_left_of_a_run_that_was_killed(tmp_path: Path) -> None:
 
 
 def test_what_is_listened_on_is_loopback_where_the_launcher_allows_it() -> None:
-    if Path(_launcher() or "").name != "mpiexec.gforker":
+    if Path(launcher_here() or "").name != "mpiexec.gforker":
         pytest.skip("the launchers of Open MPI and of MPICH other than gforker listen on all interfaces")
     with KNOWN["mpi"].open(2, StrategyOptions()) as pool:
         assert isinstance(pool, HasPids)

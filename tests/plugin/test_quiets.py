@@ -18,9 +18,9 @@ def quiets(request: pytest.FixtureRequest) -> Quiets:
     return Quiets(request.config, stored=())
 
 
-def costing(sequential: float, parallel: float, **changes: Any) -> Record:
+def costing(sequential: float, parallel: float) -> Record:
     made = record()
-    return replace(made, cpu=replace(made.cpu, sequential_seconds=sequential, seconds=parallel), **changes)
+    return replace(made, cpu=replace(made.cpu, sequential_seconds=sequential, seconds=parallel))
 
 
 def test_the_calm_point_that_cost_least_says_it(quiets: Quiets) -> None:
