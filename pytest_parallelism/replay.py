@@ -17,7 +17,16 @@ from statistics import median
 
 from .measurement import Span, Task, Trace
 
-__all__ = ["Costs", "Schedule", "cpu_seconds", "dispatch_costs", "inside", "locked_share", "makespan"]
+__all__ = [
+    "Costs",
+    "Schedule",
+    "cpu_seconds",
+    "dispatch_costs",
+    "inside",
+    "locked_share",
+    "makespan",
+    "threads_cpu_seconds",
+]
 
 Worker = tuple[int, int]
 
@@ -140,13 +149,23 @@ def locked_share(tasks: Sequence[Task], slept: float, *, held: float = 1.0) -> t
 
 
 def cpu_seconds(tasks: Sequence[Task]) -> float:
-    """CPU seconds of the threads that ran these tasks, in the order of their starts; on an event loop, where
-    tasks overlap, of the loop."""
-    schedule = Schedule.of(tasks)
-    if not schedule.overlaps:
-        return math.fsum(task.cpu_seconds for task in tasks)
-    own = [[task for chunk in chunks for task in chunk] for chunks in schedule.by_worker.values()]
-    return math.fsum(max(t.cpu_after for t in ts) - min(t.cpu_before for t in ts) for ts in own)
+    """CPU seconds of these tasks, in the order of their starts; on an event loop, where tasks overlap, of the
+    loop."""
+    if Schedule.of(tasks).overlaps:
+        return threads_cpu_seconds(tasks)
+    return math.fsum(task.cpu_seconds for task in tasks)
+
+
+def threads_cpu_seconds(tasks: Sequence[Task]) -> float:
+    """CPU seconds of the threads that ran these tasks, from the first to the last of each: what they did
+    between them for the next one counts, too."""
+    by_worker: dict[Worker, list[Task]] = {}
+    for task in tasks:
+        by_worker.setdefault(task.worker, []).append(task)
+    return math.fsum(
+        max(task.cpu_after for task in own) - min(task.cpu_before for task in own)
+        for own in by_worker.values()
+    )
 
 
 def inside(trace: Trace) -> Iterator[tuple[Span, list[Task]]]:

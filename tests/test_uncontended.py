@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -10,21 +11,21 @@ import numpy as np
 import pytest
 
 from pytest_parallelism.measurement import Pair, Round, Span, Task, Trace, Usage
-from pytest_parallelism.uncontended import CPU_RATIO, GIL, Uncontended, cpu_ratio, estimate
+from pytest_parallelism.uncontended import CPU_RATIO, GIL, OWN_WAITS, Uncontended, cpu_ratio, estimate
 
 TASKS = 16
 SECONDS = 0.003
 
 
-def a_task(worker: int, start: float, seconds: float, cpu: float, delay: float) -> Task:
+def a_task(worker: int, start: float, seconds: float, cpu: float, delay: float, *, cpu_before: float) -> Task:
     return Task(
         worker=(7, worker),
         chunk=0,
         tasks=1,
         start=start,
         end=start + seconds + delay,
-        cpu_before=0.0,
-        cpu_after=cpu,
+        cpu_before=cpu_before,
+        cpu_after=cpu_before + cpu,
         delay_before=1.0,
         delay_after=1.0 + delay,
     )
@@ -50,11 +51,12 @@ def a_lane(
     worker: int, rng: np.random.Generator, count: int, hogs: float, seconds: float, waits: float = 0.0
 ) -> list[Task]:
     """Tasks in turn; each loses to foreign processes ``hogs`` times its own time in the mean."""
-    at, lane = 0.0, []
+    at, used, lane = 0.0, 0.0, []
     for _ in range(count):
         cpu = seconds * math.exp(rng.normal(0, 0.01))
-        lane.append(a_task(worker, at, cpu * (1 + waits), cpu, rng.exponential(hogs * cpu) if hogs else 0.0))
-        at = lane[-1].end
+        lost = rng.exponential(hogs * cpu) if hogs else 0.0
+        lane.append(a_task(worker, at, cpu * (1 + waits), cpu, lost, cpu_before=used))
+        at, used = lane[-1].end, used + cpu
     return lane
 
 
@@ -92,6 +94,15 @@ def test_foreign_load_is_taken_off(hogs: float) -> None:
     if hogs >= 1:
         wall = np.median([math.exp(pair.log_ratio) for pair in pairs])
         assert wall < 1.7
+
+
+def test_what_workers_of_an_idle_machine_wait_for_each_other_is_given_back_and_no_more() -> None:
+    calm = some_pairs()
+    plain = [math.exp(pair.log_ratio) for pair in calm]
+    assert found(calm).speedup.estimate == pytest.approx(np.median(plain), rel=5e-3)  # type: ignore[union-attr]
+    loaded = found(some_pairs(hogs=3.0)).speedup
+    assert loaded is not None
+    assert loaded.estimate == pytest.approx(2.0 * math.exp(-OWN_WAITS), rel=0.01)
 
 
 def test_a_serial_part_stays_in() -> None:
@@ -150,6 +161,27 @@ def test_what_others_than_the_tasks_computed_cannot_be_taken_off() -> None:
     unknown = found(pairs)
     assert unknown.speedup is None
     assert "others than its tasks' threads computed" in unknown.reason
+
+
+def test_what_the_threads_of_tasks_do_between_them_is_known() -> None:
+    """As the loading of the next one's items, which takes a quarter of their time here."""
+
+    def unpacking(timed: Round) -> Round:
+        assert timed.trace
+        count: Counter[tuple[int, int]] = Counter()
+        tasks = []
+        for task in timed.trace.tasks:
+            more = count[task.worker] * task.cpu_seconds / 3
+            count[task.worker] += 1
+            tasks.append(replace(task, cpu_before=task.cpu_before + more, cpu_after=task.cpu_after + more))
+        return replace(
+            timed,
+            usage=Usage(cpu_seconds=timed.usage.cpu_seconds * 4 / 3),
+            trace=replace(timed.trace, tasks=tuple(tasks)),
+        )
+
+    pairs = [replace(pair, parallel=tuple(map(unpacking, pair.parallel))) for pair in some_pairs()]
+    assert found(pairs).speedup is not None
 
 
 def test_threads_of_several_processes_share_several_gils() -> None:
