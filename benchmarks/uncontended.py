@@ -2,6 +2,7 @@
 
     python benchmarks/uncontended.py                    20 repetitions, about an hour and a quarter
     python benchmarks/uncontended.py --repetitions 2    a look
+    python benchmarks/uncontended.py --clocks           the estimate of systems that tell of no run queues
 
 Each repetition measures each workload on the idle machine (the truth, by wall clock) and then under each
 foreign load, which this script starts and ends itself; Ctrl-C ends it early. The truth of a workload is the
@@ -18,9 +19,9 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from statistics import fmean, median
 from typing import Any
@@ -28,6 +29,7 @@ from typing import Any
 import noise
 
 from pytest_parallelism import gate, uncontended
+from pytest_parallelism.measurement import Pair, Round, Span
 from pytest_parallelism.registry import load
 from pytest_parallelism.resources import usable_cores
 from pytest_parallelism.rounds import Plan, measure
@@ -139,11 +141,38 @@ def measured(case: Case, *, pairs: int = PAIRS) -> Any:
     return measure(Workload.of_call(case.call), plan)[0]
 
 
+def by_clocks(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs as a system notes them that does not tell how long threads wait for a core."""
+
+    def bare(span: Span) -> Span:
+        unknown: Any = {"dispatchers_before": None, "dispatchers_after": None, "delay_seconds": None}
+        return replace(span, workers_before={}, workers_after={}, **unknown)
+
+    def silent(timed: Round) -> Round:
+        if timed.trace is None:
+            return timed
+        unknown: Any = dict.fromkeys(
+            ("delay_before", "delay_after", "dispatchers_before", "dispatchers_after")
+        )
+        trace = replace(
+            timed.trace,
+            whole=bare(timed.trace.whole),
+            maps=tuple(map(bare, timed.trace.maps)),
+            tasks=tuple(replace(task, waited=0.0, **unknown) for task in timed.trace.tasks),
+        )
+        return replace(timed, trace=trace)
+
+    return [
+        replace(p, sequential=silent(p.sequential), parallel=tuple(map(silent, p.parallel))) for p in pairs
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The uncontended estimate against the idle speedup.")
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--cases", default="", help="only workloads whose name begins so")
     parser.add_argument("--loads", default="", help="only loads whose name ends so")
+    parser.add_argument("--clocks", action="store_true", help="without what this system tells of run queues")
     asked = parser.parse_args()
     print(f"{noise.machine()}; {asked.repetitions} repetitions of {PAIRS} pairs\n", flush=True)
     cases = {name: case for name, case in CASES.items() if name.startswith(asked.cases)}
@@ -161,7 +190,8 @@ def main() -> None:
             if kind == "idle":
                 print(".", end="", flush=True)
                 truth[name] += [p.log_ratio for p in m.pairs if within(uncontended.cpu_ratio(p))]
-            estimate = uncontended.estimate(m.pairs, workers=m.workers, cores=m.usable_cores)
+            pairs = by_clocks(m.pairs) if asked.clocks else m.pairs
+            estimate = uncontended.estimate(pairs, workers=m.workers, cores=m.usable_cores)
             wall.setdefault((name, kind), []).append(gate.interval(m.pairs, gated=False).estimate)
             if estimate.speedup is None:
                 why.setdefault(name, Counter())[re.sub(r"\d+", "…", estimate.reason)] += 1

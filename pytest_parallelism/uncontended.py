@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, median
 
+from .cpu_times import told, without_waits
 from .inference import ALPHA, ratio_interval
 from .measurement import Interval, Pair, Round, Span, Trace
 from .replay import (
@@ -76,6 +77,8 @@ such waits look like theirs; so much of what was taken off is given back. Chosen
 2 and 4 % high without it in the mean of a day; with all of that given back, those beside four foreign ones
 read low (benchmarks/results/uncontended.txt: runs made after it was chosen)."""
 
+UNTOLD = "this system does not tell how long threads waited for a core"
+
 MODEL_SD = 0.02
 """SD of the log of the estimate about the truth that its own pairs do not show. On the first runs .02 and .05
 gave as many false fails; .02 found more losses."""
@@ -106,6 +109,11 @@ def estimate(pairs: Sequence[Pair], *, workers: int, cores: int, alpha: float = 
         return Uncontended(reason=f"in {other} its tasks cost other CPU time than alone", pairs=len(kept))
     if len(kept) < FEWEST:
         return Uncontended(reason=f"only {len(kept)} pairs tell when its tasks ran", pairs=len(kept))
+    untold = not told(kept)
+    if untold:
+        if any(Schedule.of(t.tasks).overlaps for pair in kept for t in _traces(pair.parallel)):
+            return Uncontended(reason=UNTOLD, pairs=len(kept))
+        kept = without_waits(kept)
     held = _gil_share(kept)
     locked = {id(pair): _locked(pair, 1.0 if held is None else held) for pair in kept}
     share = median(share for share, _ in locked.values())
@@ -119,11 +127,10 @@ def estimate(pairs: Sequence[Pair], *, workers: int, cores: int, alpha: float = 
         alone = fmean(seconds(r, locked[id(pair)][1]) for r in pair.parallel)
         taken_off = max(0.0, math.log(pair.parallel_seconds / alone))
         logs.append(math.log(_alone(pair.sequential) / alone) - min(OWN_WAITS, taken_off))
-    partly = held is not None and GIL[0] < held < GIL[1]
     return Uncontended(
         speedup=_widened(ratio_interval(logs, alpha=alpha), alpha),
         pairs=len(kept),
-        bound=f"its threads hold the GIL for {held * 100:.0f} % of their CPU time" if partly and held else "",
+        bound=_bound(held, untold=untold),
     )
 
 
@@ -131,6 +138,13 @@ def cpu_ratio(pair: Pair) -> float:
     """CPU seconds of a traced pair's tasks, parallel / sequential."""
     sequential = _cpu(pair.sequential)
     return fmean(map(_cpu, pair.parallel)) / sequential if sequential > 0 else math.inf
+
+
+def _bound(held: float | None, *, untold: bool) -> str:
+    """Why the estimate is no more than a bound from above, in words; empty where it is more."""
+    if held is not None and GIL[0] < held < GIL[1]:
+        return f"its threads hold the GIL for {held * 100:.0f} % of their CPU time"
+    return UNTOLD if untold else ""
 
 
 def _unfit(pairs: Sequence[Pair], locked: float) -> str | None:

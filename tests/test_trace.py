@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelism import envelope
-from pytest_parallelism.measurement import Span, Task
+from pytest_parallelism.cpu_times import told, without_waits
+from pytest_parallelism.measurement import Pair, Round, Span, Task, Usage
 from pytest_parallelism.registry import load
 from pytest_parallelism.strategy import Pool, StrategyOptions
 from pytest_parallelism.trace import Recorder
@@ -132,6 +133,26 @@ def test_workers_waits_are_known_from_the_second_round_of_a_pool_on(recorder: Re
             assert trace is not None
             assert {task.worker for task in trace.tasks} <= trace.maps[0].workers_after.keys() or not linux
         recorder.forget()
+
+
+def test_where_no_run_queue_tells_tasks_are_noted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_parallelism.envelope._recording._open_delays", lambda *_: None)
+    recorder = Recorder()
+    try:
+        with opened("processes-fork") as pool:
+            view = WorkPool(pool, KNOWN["processes-fork"])
+            view.recorder = recorder
+            with recorder.round():
+                view.map(double, range(8))
+            trace = recorder.take()
+    finally:
+        recorder.close()
+    assert trace is not None
+    assert {task.delay_after for task in trace.tasks} == {trace.whole.delay_seconds} == {None}
+    timed = Round(seconds=trace.whole.end - trace.whole.start, usage=Usage(cpu_seconds=1.0), trace=trace)
+    (pair,) = without_waits([Pair(sequential=timed, parallel=(timed,))])
+    assert told([pair])
+    assert not told([Pair(sequential=timed, parallel=(timed,))])
 
 
 def test_coroutines_are_noted_too(recorder: Recorder) -> None:

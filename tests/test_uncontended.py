@@ -67,15 +67,19 @@ def some_pairs(
     serial: float = 0.0,
     dearer: float = 1.0,
     waits: float = 0.0,
+    asleep: float = 0.0,
     gil: float | None = None,
 ) -> list[Pair]:
+    """``waits``: of the parallel tasks' CPU time, for siblings; ``asleep``: in both arms."""
     rng = np.random.default_rng(5)
     pairs = []
     for _ in range(count):
-        alone = a_lane(0, rng, TASKS, hogs, SECONDS)
+        alone = a_lane(0, rng, TASKS, hogs, SECONDS, asleep)
         lost = math.fsum(task.delay_seconds for task in alone)
         sequential = a_round([alone], before=serial, own_delay=lost)
-        lanes = [a_lane(worker, rng, TASKS // 2, 2 * hogs, SECONDS * dearer, waits) for worker in (1, 2)]
+        lanes = [
+            a_lane(worker, rng, TASKS // 2, 2 * hogs, SECONDS * dearer, waits + asleep) for worker in (1, 2)
+        ]
         pairs.append(Pair(sequential=sequential, parallel=(a_round(lanes, before=serial, gil=gil),)))
     return pairs
 
@@ -96,10 +100,60 @@ def test_foreign_load_is_taken_off(hogs: float) -> None:
         assert wall < 1.7
 
 
+def untold(pairs: list[Pair]) -> list[Pair]:
+    """The same on a system that tells nothing of run queues."""
+
+    def bare(timed: Round) -> Round:
+        trace = timed.trace
+        assert trace
+        return replace(
+            timed,
+            trace=replace(
+                trace,
+                whole=replace(trace.whole, delay_seconds=None),
+                maps=tuple(replace(span, delay_seconds=None) for span in trace.maps),
+                tasks=tuple(replace(t, delay_before=None, delay_after=None) for t in trace.tasks),
+            ),
+        )
+
+    return [
+        replace(pair, sequential=bare(pair.sequential), parallel=tuple(map(bare, pair.parallel)))
+        for pair in pairs
+    ]
+
+
+@pytest.mark.parametrize("hogs", [0.0, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize(
+    "how", [{}, {"serial": TASKS * SECONDS}, {"asleep": 1.0}, {"waits": 1.0, "gil": 1.0}]
+)
+def test_where_no_run_queue_tells_clocks_do_and_give_a_bound(how: dict[str, float], hogs: float) -> None:
+    by_clocks = found(untold(some_pairs(hogs=hogs, **how)))  # type: ignore[arg-type]  # none of them is count
+    told = found(some_pairs(**how))  # type: ignore[arg-type]  # as above
+    assert by_clocks.speedup is not None
+    assert told.speedup is not None
+    assert by_clocks.speedup.estimate > told.speedup.estimate * 0.95
+    if hogs <= 1:  # beyond, no round of fifteen is quiet
+        assert by_clocks.speedup.estimate == pytest.approx(told.speedup.estimate, rel=0.06)
+    assert by_clocks.bound == "this system does not tell how long threads waited for a core"
+    assert not told.bound
+
+
+def test_where_no_run_queue_tells_nothing_is_known_of_an_event_loop() -> None:
+    def at_once(timed: Round) -> Round:
+        assert timed.trace
+        tasks = [replace(task, worker=(7, 1), start=0.0) for task in timed.trace.tasks]
+        tasks = [replace(task, cpu_before=0.0, cpu_after=timed.usage.cpu_seconds) for task in tasks]
+        return replace(timed, trace=replace(timed.trace, tasks=tuple(tasks)))
+
+    pairs = [replace(p, parallel=tuple(map(at_once, p.parallel))) for p in some_pairs()]
+    assert found(pairs).speedup is not None
+    assert "does not tell how long" in found(untold(pairs)).reason
+
+
 def test_what_workers_of_an_idle_machine_wait_for_each_other_is_given_back_and_no_more() -> None:
     calm = some_pairs()
     plain = [math.exp(pair.log_ratio) for pair in calm]
-    assert found(calm).speedup.estimate == pytest.approx(np.median(plain), rel=5e-3)  # type: ignore[union-attr]
+    assert found(calm).speedup.estimate == pytest.approx(np.median(plain), rel=5e-3)  # type: ignore[union-attr]  # it has one
     loaded = found(some_pairs(hogs=3.0)).speedup
     assert loaded is not None
     assert loaded.estimate == pytest.approx(2.0 * math.exp(-OWN_WAITS), rel=0.01)
