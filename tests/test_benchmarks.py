@@ -97,3 +97,24 @@ def test_the_tables_of_the_engines_are_those_of_the_results(monkeypatch: pytest.
     assert dict(tables.written(tables.read())) == {
         path: path.read_text("utf-8") for path in (tables.TEXT, tables.PAGE)
     }
+
+
+@linux
+@pytest.mark.parametrize("options", [(), ("--clocks",)])
+def test_uncontended_prints_the_errors_of_a_workload_or_why_there_is_no_truth(options: tuple[str, ...]) -> None:
+    asked = ("--repetitions", "1", "--cases", "fork, serial", "--loads", "1 hog")
+    done = subprocess.run(
+        [sys.executable, "benchmarks/uncontended.py", *asked, *options],
+        cwd=ROOT,
+        timeout=AT_MOST_SECONDS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    (row,) = [line for line in lines if line.startswith("fork, serial part")]
+    truth = r"\d\.\d\d +(\d\.\d\d > (\d\.\d\d( [+-]\d+\.\d%){2}|none) \(\d\) *){2}"
+    assert re.fullmatch(rf"fork, serial part +({truth}|\d+ idle pairs .*: no truth)", row), done.stdout
+    assert any(line.startswith("mean |error|, worst") for line in lines)
