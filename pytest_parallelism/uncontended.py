@@ -78,6 +78,7 @@ such waits look like theirs; so much of what was taken off is given back. Chosen
 read low (benchmarks/results/uncontended.txt: runs made after it was chosen)."""
 
 UNTOLD = "this system does not tell how long threads waited for a core"
+"""Why an estimate by clocks (`cpu_times`) is a bound, and why there is none of event loops."""
 
 MODEL_SD = 0.02
 """SD of the log of the estimate about the truth that its own pairs do not show. On the first runs .02 and .05
@@ -124,9 +125,9 @@ def estimate(pairs: Sequence[Pair], *, workers: int, cores: int, alpha: float = 
     seconds = _replayed(rounds, workers=workers, cores=cores, serial=serial)
     logs = []
     for pair in kept:
-        alone = fmean(seconds(r, locked[id(pair)][1]) for r in pair.parallel)
-        taken_off = max(0.0, math.log(pair.parallel_seconds / alone))
-        logs.append(math.log(_alone(pair.sequential) / alone) - min(OWN_WAITS, taken_off))
+        replayed = fmean(seconds(r, locked[id(pair)][1]) for r in pair.parallel)
+        taken_off = max(0.0, math.log(pair.parallel_seconds / replayed))
+        logs.append(math.log(_alone(pair.sequential) / replayed) - min(OWN_WAITS, taken_off))
     return Uncontended(
         speedup=_widened(ratio_interval(logs, alpha=alpha), alpha),
         pairs=len(kept),

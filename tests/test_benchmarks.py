@@ -101,7 +101,7 @@ def test_the_tables_of_the_engines_are_those_of_the_results(monkeypatch: pytest.
 
 @linux
 @pytest.mark.parametrize("options", [(), ("--clocks",)])
-def test_uncontended_prints_the_errors_of_a_workload_or_why_there_is_no_truth(options: tuple[str, ...]) -> None:
+def test_uncontended_prints_errors_or_why_there_is_no_truth(options: tuple[str, ...]) -> None:
     asked = ("--repetitions", "1", "--cases", "fork, serial", "--loads", "1 hog")
     done = subprocess.run(
         [sys.executable, "benchmarks/uncontended.py", *asked, *options],
