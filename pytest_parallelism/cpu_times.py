@@ -75,8 +75,8 @@ def _traces(rounds: Sequence[Round]) -> list[Trace]:
 
 
 def _off(task: Task) -> float:
-    """Seconds that a task took and did not compute."""
-    return max(0.0, task.end - task.start - task.cpu_seconds)
+    """Seconds that a task took and did not compute: of its waits nothing is known."""
+    return task.seconds - task.cpu_seconds
 
 
 def _asleep(rounds: Sequence[Sequence[Task]]) -> float:

@@ -159,12 +159,10 @@ def cpu_seconds(tasks: Sequence[Task]) -> float:
 def threads_cpu_seconds(tasks: Sequence[Task]) -> float:
     """CPU seconds of the threads that ran these tasks, from the first to the last of each: what they did
     between them for the next one counts, too."""
-    by_worker: dict[Worker, list[Task]] = {}
-    for task in tasks:
-        by_worker.setdefault(task.worker, []).append(task)
     return math.fsum(
-        max(task.cpu_after for task in own) - min(task.cpu_before for task in own)
-        for own in by_worker.values()
+        max(task.cpu_after for chunk in own for task in chunk)
+        - min(task.cpu_before for chunk in own for task in chunk)
+        for own in Schedule.of(tasks).by_worker.values()
     )
 
 
