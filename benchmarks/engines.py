@@ -10,8 +10,9 @@ as in dispatch.py.
 
 Workloads: ``no-ops``: 1,000; ``payload``: 32 items of 1 MiB, there and back; ``20 ms``: 64 tasks of that.
 
-Scaling: with 1, 2 and 4 workers, how many tasks ran at once at most; and the speedup of CPU-bound documents
-against sequential rounds of the same minute. Of two workers over one it is to be 1.7 at least.
+Scaling (engine_scaling.py): with 1, 2 and 4 workers, how many tasks ran at once at most, and the speedup of
+CPU-bound documents against sequential rounds of the same minute; and what two workers gain over one. On two
+idle cores that is to be 1.7 at least: 85 % of what two bare processes gain in the same rounds.
 
 ``--keep`` puts what was found into results/engines.json, and writes results/engines.txt and the tables in
 docs/engines.md anew from it (engine_tables.py). Exit status 1 where something is missed, 2 where undecided.
@@ -33,8 +34,8 @@ import engine_tables as tables
 import engine_tasks as tasks
 from dispatch import FIRST_LOOK, SESSIONS, Row, described
 from engine_natives import NATIVES, Run
+from engine_scaling import scaled
 
-from pytest_parallelism import clusters, measure
 from pytest_parallelism.division import auto_chunk
 from pytest_parallelism.registry import load
 from pytest_parallelism.strategy import Pool, Strategy, StrategyOptions
@@ -42,14 +43,11 @@ from pytest_parallelism.strategy import Pool, Strategy, StrategyOptions
 sys.path.append(str(Path(__file__).parents[1]))  # where the example suites are; workers get it from there
 
 WORKERS = 2
-COUNTS = (1, 2, 4)
 LIMIT = 1.10
 PAIRS = 60
 WARM_UPS = 3
 ROUND_SECONDS = 0.02
 """Shorter maps are repeated within a round."""
-SCALING_SECONDS = 20.0
-"""For each worker count."""
 WORKLOADS = ("no-ops", "payload", "20 ms")
 
 Task = Callable[[Any], Any]
@@ -144,56 +142,6 @@ def row_facts(row: Row) -> dict[str, Any]:
         "pairs": len(row.pairs),
         "verdict": row.verdict(),
     }
-
-
-def scaled(strategy: Strategy, asked: argparse.Namespace) -> dict[str, Any]:
-    """With each worker count: tasks at once, and the speedup of documents."""
-    from example_suites.documents.corpus import standard_library
-    from example_suites.documents.workloads import digest
-
-    bodies = [file.read_bytes() for file in standard_library().about(30_000 if asked.quick else 450_000)]
-    points: dict[str, Any] = {}
-    for workers in COUNTS:
-        with clusters.keeping():
-            points[str(workers)] = {"at_once": at_once(strategy, workers)}
-            points[str(workers)].update(speedup(strategy.name, workers, digest, bodies, asked))
-    return {"points": points, "gain": gain(points["1"], points["2"])}
-
-
-def at_once(strategy: Strategy, workers: int) -> int:
-    """The most tasks that ran at the same time."""
-    with strategy.open(workers, StrategyOptions()) as pool:
-        spans = pool.map(tasks.span, range(4 * workers), chunk_size=1)
-    return max(sum(begun <= moment < ended for begun, ended in spans) for moment, _ in spans)
-
-
-def speedup(
-    name: str, workers: int, task: Task, items: Sequence[Any], asked: argparse.Namespace
-) -> dict[str, Any]:
-    """Against sequential rounds of the same minute; results are compared too."""
-    rounds = 3 if asked.quick else None
-    found = measure(task, items, strategies=name, workers=workers, max_time=SCALING_SECONDS, rounds=rounds)
-    (record,) = found.records
-    alone = record.uncontended_speedup
-    return {
-        "speedup": [record.speedup.estimate, record.speedup.low, record.speedup.high],
-        "alone": [alone.estimate, alone.low, alone.high] if alone else None,
-        "result": record.result,
-    }
-
-
-def gain(one: dict[str, Any], two: dict[str, Any]) -> list[float | None]:
-    """Speedup of two workers over one worker, with the interval that both leave it.
-
-    Without the load of others where both could be estimated without: other programs must not decide.
-    """
-    kind = "alone" if one["alone"] and two["alone"] else "speedup"
-    estimate = two[kind][0] / one[kind][0]
-    if None in (*one[kind], *two[kind]):
-        return [estimate, None, None]
-    down = math.hypot(math.log(two[kind][0] / two[kind][1]), math.log(one[kind][2] / one[kind][0]))
-    up = math.hypot(math.log(two[kind][2] / two[kind][0]), math.log(one[kind][0] / one[kind][1]))
-    return [estimate, estimate * math.exp(-down), estimate * math.exp(up)]
 
 
 def options() -> argparse.Namespace:
