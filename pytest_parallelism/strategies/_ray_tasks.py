@@ -25,6 +25,16 @@ _APART = 1 << 16
 """Bytes from which a part goes into Ray's object store as it lies, not through one more pickle."""
 
 
+class _Future(Future[Answer]):
+    """Knows whether anybody is to be called when it is done."""
+
+    watched = False
+
+    def add_done_callback(self, fn: Callable[[Future[Answer]], object]) -> None:
+        self.watched = True
+        super().add_done_callback(fn)
+
+
 class Tasks:
     """The chunks that Ray has, up to ``most`` at once, and those that wait.
 
@@ -36,11 +46,11 @@ class Tasks:
         self._most = most
         self._apart = apart
         self._remote = ray.remote(num_cpus=1, max_retries=0)(_function(apart))
-        self._in_hand: dict[Future[Answer], Any] = {}
-        """With the reference to each answer, lest Ray forgets it."""
-        self._waiting: deque[tuple[Future[Answer], tuple[Any, ...]]] = deque()
+        self._in_hand: dict[_Future, Any] = {}
+        """With the reference to each answer, lest Ray forgets it; who takes a future out settles it."""
+        self._waiting: deque[tuple[_Future, tuple[Any, ...]]] = deque()
         self._lock = threading.RLock()
-        self._done: SimpleQueue[tuple[Future[Answer], Any] | None] = SimpleQueue()
+        self._done: SimpleQueue[tuple[_Future, Any] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._taking, daemon=True, name="ray-tasks")
         self._thread.start()
         self.failed: BrokenExecutor | None = None
@@ -52,15 +62,25 @@ class Tasks:
 
     def submit(self, prepare: bytes, function: Any, payload: Payload, start: int) -> Future[Answer]:
         """See `EngineCluster.submit`."""
-        large = sum(map(len, payload)) > _APART
-        sent = self._ray.put(_apart(payload, self._apart)) if large else b"".join(payload)
-        future: Future[Answer] = Future()
+        future = _Future()
+        arguments = self._arguments(prepare, function, payload, start)
         with self._lock:
             if self.failed is not None:
                 raise self.failed
-            self._waiting.append((future, (function, sent, (prepare, start))))  # each costs what one does
+            self._waiting.append((future, arguments))
         self._send()
         return future
+
+    def _arguments(self, prepare: bytes, function: Any, payload: Payload, start: int) -> tuple[Any, ...]:
+        """Of `run_chunk`: one where nothing of it lies in the object store.
+
+        Each costs Ray tens of microseconds here and there, unless it is bytes.
+        """
+        large = sum(map(len, payload)) > _APART
+        sent = self._ray.put(_apart(payload, self._apart)) if large else b"".join(payload)
+        if large or type(function) is not bytes:
+            return pickle.dumps((prepare, start)), function, sent
+        return (pickle.dumps((prepare, start, function, sent)),)
 
     def idle(self) -> bool:
         """Whether Ray has nothing to do for us."""
@@ -70,9 +90,8 @@ class Tasks:
         """Ends all futures with that error, and those to come."""
         with self._lock:
             self.failed = self.failed or error
-            waiting = [future for future, _ in self._waiting if future.set_running_or_notify_cancel()]
-            futures = [*self._in_hand, *waiting]
-            self._in_hand.clear()
+            futures = [future for future in tuple(self._in_hand) if self._taken(future)]
+            futures += [future for future, _ in self._waiting if future.set_running_or_notify_cancel()]
             self._waiting.clear()
         for future in futures:
             future.set_exception(error)
@@ -83,9 +102,10 @@ class Tasks:
         self._thread.join()
 
     def _taking(self) -> None:
-        """Takes answers, in a thread of its own: that in which Ray tells them must not wait for Ray."""
+        """Sends what waits, and settles futures that call others, which may wait for Ray."""
         while (told := self._done.get()) is not None:
-            self._take(*told)
+            self._send()
+            self._settle(*told)
 
     def _send(self) -> None:
         """Gives Ray what it may have."""
@@ -101,15 +121,23 @@ class Tasks:
                 except Exception as exc:  # noqa: BLE001  # without its connection, Ray raises whatever it likes
                     self.fail(_broken(str(exc), exc))
 
-    def _told(self, future: Future[Answer], answer: Any) -> None:
-        self._done.put((future, answer))
+    def _told(self, future: _Future, answer: Any) -> None:
+        """In a thread of Ray's, which must not wait for Ray, nor for a lock under which somebody does.
 
-    def _take(self, future: Future[Answer], answer: Any) -> None:
-        with self._lock:
-            if future not in self._in_hand:
-                return  # it was told an error
-            del self._in_hand[future]
-        self._send()
+        To wake one more thread for each answer costs 3 % of a map of no-ops (our measurement).
+        """
+        if not self._taken(future):
+            return  # it was told an error
+        if self._waiting or future.watched:
+            self._done.put((future, answer))
+        else:
+            self._settle(future, answer)
+
+    def _taken(self, future: _Future) -> bool:
+        """Takes it out, which only one can: `_send` asks afterwards how many there are."""
+        return self._in_hand.pop(future, self) is not self
+
+    def _settle(self, future: _Future, answer: Any) -> None:
         if isinstance(answer, BaseException):
             future.set_exception(_error(answer, self._ray.exceptions))
         else:
@@ -120,10 +148,11 @@ def _function(apart: bool) -> Callable[..., Any]:
     """What Ray runs; it goes by value, so that workers import nothing but the envelope."""
     ours: list[Any] = []
 
-    def run_chunk(function: bytes, payload: Any, more: tuple[bytes, int]) -> Any:
+    def run_chunk(pickled: bytes, *stored: Any) -> Any:
         from pytest_parallelism.envelope import run_there
 
-        prepare, start = more
+        prepare, start, *sent = pickle.loads(pickled)
+        function, payload = sent or stored
         before = sys.stdout, sys.stderr  # to which Ray writes the name of the next task
         sys.stdout, sys.stderr = ours or before
         try:
