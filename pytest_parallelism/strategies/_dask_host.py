@@ -38,6 +38,8 @@ def main() -> None:
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": 0,  # a lost worker is an error, which no retry may hide
+            # It takes the interpreter lock from tasks every 10 ms, for a dashboard that there is not.
+            "distributed.worker.profile.enabled": False,
             "temporary-directory": folder,
         }
     )
