@@ -21,9 +21,9 @@ _IDLE_SECONDS = 1.0
 """How long a cancelled chunk may run on before its worker counts as busy."""
 _APART = 1 << 16
 """Bytes from which a part travels beside the pickle, uncopied."""
-_DIRECT = 1 << 18
+_DIRECT = 1 << 20
 """Bytes from which a chunk goes straight to a worker, where that can be reached: the scheduler opens and
-closes what goes through it."""
+closes what goes through it. But it is bound to that worker, however busy that turns out to be."""
 _MESSAGE = 1 << 22
 """Bytes of chunks in one message to the scheduler, and a chunk of its own beyond: Dask warns of more."""
 _REST = 30
@@ -127,6 +127,9 @@ class Courier:
     def submit(self, chunk: Chunk, function: Any) -> Future[Any]:
         """Has a worker call ``run_chunk(chunk, function)``."""
         asked = _Asked(self, f"{self._prefix}-{next(self._numbers)}", chunk, function)
+        if asked.size >= _DIRECT:
+            # A group of tasks of its own: Dask binds all of one group to workers where some have data there.
+            asked.key = f"large-{asked.key}"
         self._outstanding.add(asked)
         asked.add_done_callback(self._outstanding.discard)
         self._waiting.append(asked)
