@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import engine_tasks as tasks
@@ -23,7 +24,7 @@ from pytest_parallelism.inference import log_interval
 from pytest_parallelism.registry import load
 from pytest_parallelism.strategy import Strategy, StrategyOptions
 
-__all__ = ["scaled"]
+__all__ = ["scaled", "timed"]
 
 COUNTS = (1, 2, 4)
 SECONDS = 25.0
@@ -35,6 +36,7 @@ DOCUMENT_BYTES = 1_500_000
 """A second of work; jobs of Spark take tens of milliseconds to start, whatever is in them."""
 WARM_MAPS, WARM_DOCUMENTS = 30, 12
 """Spark's JVM compiles what starts and ends its jobs during the first dozens of them."""
+
 Task = Callable[[Any], Any]
 Rounds = list[dict[str, float]]
 """Seconds of each map of a round."""
@@ -98,7 +100,7 @@ def beside_bare(
         while len(rounds) < LEAST_ROUNDS or (not asked.quick and time.monotonic() < limit):
             turn = len(rounds) % len(pools)
             order = [*pools][turn:] + [*pools][:turn]
-            rounds.append({name: _timed(pools[name].map, task, items) for name in order})
+            rounds.append({name: timed(partial(pools[name].map, task, items), 1) for name in order})
     return rounds
 
 
@@ -111,11 +113,13 @@ def gains(rounds: Mapping[int, Rounds]) -> dict[str, list[float]]:
     return {name: [math.exp(log) for log in logs] for name, logs in found.items()}
 
 
-def _timed(run: Callable[..., Any], task: Task, items: Sequence[Any]) -> float:
+def timed(run: Callable[[], Any], times: int) -> float:
+    """Wall seconds of a map, mean of some in a row."""
     gc.collect()
     begun = time.perf_counter()
-    run(task, items)
-    return time.perf_counter() - begun
+    for _ in range(times):
+        run()
+    return (time.perf_counter() - begun) / times
 
 
 def _ratio(rounds: Rounds, above: str, below: str) -> Log:
@@ -124,7 +128,7 @@ def _ratio(rounds: Rounds, above: str, below: str) -> Log:
 
 
 def _sum(first: Log, second: Log) -> Log:
-    """Of two that are independent: their distances to their ends add up as squares do."""
+    """Of two taken as independent: their distances to their ends add up as squares do."""
     estimate = first[0] + second[0]
     down = math.hypot(first[0] - first[1], second[0] - second[1])
     up = math.hypot(first[2] - first[0], second[2] - second[0])

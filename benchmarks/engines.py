@@ -21,7 +21,6 @@ docs/engines.md anew from it (engine_tables.py). Exit status 1 where something i
 from __future__ import annotations
 
 import argparse
-import gc
 import math
 import statistics
 import sys
@@ -34,7 +33,7 @@ import engine_tables as tables
 import engine_tasks as tasks
 from dispatch import FIRST_LOOK, SESSIONS, Row, described
 from engine_natives import NATIVES, Run
-from engine_scaling import scaled
+from engine_scaling import scaled, timed
 
 from pytest_parallelism.division import auto_chunk
 from pytest_parallelism.registry import load
@@ -110,15 +109,6 @@ def check(task: Task, items: Sequence[Any], results: Sequence[Any]) -> None:
     """Raises where a map lost something."""
     assert len(results) == len(items)
     assert task is tasks.nothing or list(results) == list(items)
-
-
-def timed(run: Callable[[], Any], times: int) -> float:
-    """Wall seconds of a map, mean of some in a row."""
-    gc.collect()
-    begun = time.perf_counter()
-    for _ in range(times):
-        run()
-    return (time.perf_counter() - begun) / times
 
 
 def pair(sides: Sequence[Callable[[], Any]], times: int, number: int) -> tuple[float, float]:

@@ -127,9 +127,6 @@ class Courier:
     def submit(self, chunk: Chunk, function: Any) -> Future[Any]:
         """Has a worker call ``run_chunk(chunk, function)``."""
         asked = _Asked(self, f"{self._prefix}-{next(self._numbers)}", chunk, function)
-        if asked.size >= _DIRECT:
-            # A group of tasks of its own: Dask binds all of one group to workers where some have data there.
-            asked.key = f"large-{asked.key}"
         self._outstanding.add(asked)
         asked.add_done_callback(self._outstanding.discard)
         self._waiting.append(asked)
@@ -200,6 +197,8 @@ class Courier:
             return
         for asked, future in zip(batch, futures, strict=True):
             asked.chunk = future
+            # A group of tasks of its own: Dask binds all of one group to workers where some have data there.
+            asked.key = f"large-{asked.key}"
         self._map(batch)
 
     def _map(self, batch: list[_Asked]) -> None:

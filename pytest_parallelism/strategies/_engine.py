@@ -18,7 +18,18 @@ from typing import Any
 
 from ..addresses import scrubbed, shown
 from ..clusters import Lease, lease
-from ..envelope import Elsewhere, Packer, enclosed, interpreter, preparation, rendezvous, unpack
+from ..envelope import (
+    Bare,
+    Elsewhere,
+    Packer,
+    enclosed,
+    interpreter,
+    preparation,
+    rendezvous,
+    run_bare,
+    run_there,
+    unpack,
+)
 from ..envelope._shipping import as_they_are, open_answer
 from ..errors import (
     NotTransferable,
@@ -34,7 +45,7 @@ from ..workers import SLICE_SECONDS, descendants, runs
 from ._chunks import Deadline
 from ._executors import ExecutorPool, Send, Sent, opened
 
-__all__ = ["Answer", "EngineCluster", "EnginePool", "Payload", "open_on"]
+__all__ = ["Answer", "EngineCluster", "EnginePool", "Payload", "open_on", "run_by"]
 
 _PACKAGE = __name__.partition(".")[0]
 _DYING_SECONDS = 0.5
@@ -44,6 +55,11 @@ Payload = Sequence[bytes]
 """Items of a chunk, as `enclosed` gives them: parts, of which a large one is where it lay."""
 Answer = Any
 """What `envelope.run_there` gave, in parts or joined, in whatever form it came back."""
+
+
+def run_by(payload: Payload) -> tuple[Callable[..., Answer], Any]:
+    """What runs a chunk of a cluster that `pickles`, and its items as that takes them."""
+    return (run_bare, payload.items) if isinstance(payload, Bare) else (run_there, payload)
 
 
 class EngineCluster:

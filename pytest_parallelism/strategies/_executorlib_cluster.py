@@ -18,11 +18,10 @@ from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..envelope import Bare, run_bare, run_there
 from ..errors import PoolError, UsageError
 from ..workers import bounded, fate
 from ..workers.site import Site
-from ._engine import Answer, EngineCluster, Payload
+from ._engine import Answer, EngineCluster, Payload, run_by
 from ._executors import Outer
 
 __all__ = ["ExecutorlibCluster", "start_here", "start_in_allocation"]
@@ -96,10 +95,8 @@ class ExecutorlibCluster(EngineCluster):
 
     def submit(self, prepare: bytes, function: bytes, payload: Payload, start: int) -> Future[Answer]:
         """See `EngineCluster`."""
-        if isinstance(payload, Bare):
-            inner = self._native.submit(run_bare, prepare, function, payload.items, start)
-        else:
-            inner = self._native.submit(run_there, prepare, function, payload, start)
+        run, items = run_by(payload)
+        inner = self._native.submit(run, prepare, function, items, start)
         outer = Outer(inner)
         with self._lock:
             self._sent.add(outer)

@@ -17,12 +17,11 @@ from concurrent.futures import BrokenExecutor, CancelledError, Future, InvalidSt
 from typing import Any, TextIO
 
 from ..division import balanced
-from ..envelope import Bare, run_bare, run_there
 from ..strategy import StrategyOptions
 from ..workers import bounded
 from ..workers.environment import restored, variables
 from ._dask_client import LOST_ANSWER
-from ._engine import Answer, EngineCluster, Payload
+from ._engine import Answer, EngineCluster, Payload, run_by
 
 __all__ = ["ModinCluster", "start_modin"]
 
@@ -184,26 +183,25 @@ def _everywhere(native: Any) -> int:
     return int(native.cluster_resources()["CPU"])
 
 
-_Chunk = tuple[int, bool, bytes, bytes, Any, int]
-"""Its number, whether its items come as they are, and what `run_bare` or `run_there` takes."""
+_Chunk = tuple[int, Callable[..., Answer], bytes, bytes, Any, int]
+"""Its number, what runs it (`run_by`), and what that takes."""
 
 
 def _chunk(number: int, prepare: bytes, function: bytes, payload: Payload, start: int) -> _Chunk:
-    if isinstance(payload, Bare):
-        return number, True, prepare, function, payload.items, start
-    return number, False, prepare, function, payload, start
+    run, items = run_by(payload)
+    return number, run, prepare, function, items, start
 
 
 def _answered(row: Sequence[_Chunk]) -> list[tuple[int, Answer]]:
-    return [(number, _answer(bare, *arguments)) for number, bare, *arguments in row]
+    return [(number, _answer(*arguments)) for number, *arguments in row]
 
 
-def _answer(bare: bool, prepare: bytes, function: bytes, payload: Any, start: int) -> Answer:
+def _answer(run: Callable[..., Answer], prepare: bytes, *arguments: Any) -> Answer:
     before = sys.stdout, sys.stderr  # to which Ray writes the name of each task
     sys.stdout, sys.stderr = _streams.get(prepare, before)
     room = _room()
     try:
-        return (run_bare if bare else run_there)(prepare, function, payload, start)
+        return run(prepare, *arguments)
     finally:
         if prepare not in _streams:
             _streams.clear()  # of pools that are closed
