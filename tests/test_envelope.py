@@ -312,16 +312,31 @@ def test_a_light_function_drags_nothing() -> None:
 # ---- workers
 
 
+HEAVY = ("asyncio", "cloudpickle", "inspect", "joblib", "logging", "numpy", "opcode", "psutil", "pytest")
+
+
 def test_a_worker_imports_nothing_heavy() -> None:
     code = (
-        "import sys, pytest_parallelism.envelope;"
-        "print([m for m in ('numpy','psutil','pytest','joblib','asyncio') if m in sys.modules])"
+        "import sys, typing, warnings;"
+        "typing.ForwardRef = None;"  # with which typing calls Python's compiler
+        "from pytest_parallelism.envelope import _frames, _meeting, _serve, _shipping, start_worker, run;"
+        "from pytest_parallelism.envelope._settings import WorkerSettings;"
+        "start_worker(None, False, WorkerSettings(0, {}, ()));"
+        "run(b'cbuiltins\\nabs\\n.', [-1]);"
+        f"sys.__stdout__.write(str([name for name in {HEAVY} if name in sys.modules]))"
     )
     root = Path(envelope.__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_all_that_the_envelope_offers_is_there() -> None:
+    assert sorted(envelope.__all__) == dir(envelope)
+    assert all(getattr(envelope, name) is not None for name in envelope.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = envelope.nothing
 
 
 def test_native_threads_are_limited_unless_the_user_said_otherwise() -> None:

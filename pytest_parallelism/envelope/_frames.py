@@ -33,13 +33,10 @@ def line() -> tuple[socket.socket, socket.socket]:
     return ends
 
 
-class Frame(NamedTuple):
-    """``kind``: what it is. ``tag``: by which its answer is known. ``start``: index of its first item."""
-
-    kind: int
-    tag: int
-    start: int
-    body: bytes | memoryview
+Frame = NamedTuple(  # noqa: UP014  # see `_errors`
+    "Frame", [("kind", int), ("tag", int), ("start", int), ("body", bytes | memoryview)]
+)
+"""``kind``: what it is. ``tag``: by which its answer is known. ``start``: index of its first item."""
 
 
 class Rooms:

@@ -22,12 +22,8 @@ _FAILED = "failed"
 Initializer = Callable[[], object]
 
 
-class Seen(NamedTuple):
-    """A worker at a meeting: its process and thread, and how many it saw there."""
-
-    pid: int
-    thread: int
-    present: int
+Seen = NamedTuple("Seen", [("pid", int), ("thread", int), ("present", int)])  # noqa: UP014  # see `_errors`
+"""A worker at a meeting: its process and thread, and how many it saw there."""
 
 
 def rendezvous(

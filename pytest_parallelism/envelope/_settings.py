@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import warnings
+from functools import partial
 from typing import Any, NamedTuple
+
+from ._loading import when_loaded
 
 __all__ = ["WorkerSettings", "take_over", "worker_settings"]
 
@@ -13,45 +15,44 @@ _Pattern = re.Pattern[str] | str | None
 _Filter = tuple[str, _Pattern, tuple[str, str], _Pattern, int]
 
 
-class WorkerSettings(NamedTuple):
-    """Levels of loggers and filters of warnings, as they are in the parent."""
-
-    disabled: int
-    """What `logging.disable` was given."""
-    levels: dict[str, tuple[int, bool]]
-    """By logger: its level, and whether it is disabled; only where it differs from a new logger."""
-    filters: tuple[_Filter, ...]
+WorkerSettings = NamedTuple(  # noqa: UP014  # see `_errors`
+    "WorkerSettings",
+    [
+        ("disabled", int),
+        ("levels", dict[str, tuple[int, bool]]),
+        ("filters", tuple[_Filter, ...]),
+    ],
+)
+"""Levels of loggers (see `_logs.levels`) and filters of warnings, as they are in the parent."""
 
 
 def worker_settings() -> WorkerSettings:
     """What `start_worker` needs to know about this process; picklable."""
-    root = logging.getLogger()
-    levels = {
-        logger.name: (logger.level, logger.disabled)
-        for logger in (root, *logging.Logger.manager.loggerDict.values())
-        if isinstance(logger, logging.Logger) and (logger is root or logger.level or logger.disabled)
-    }
+    from ._logs import levels
+
     filters: Any = tuple(warnings.filters)  # typeshed allows them more than Python makes
     named = tuple(
         (action, message, (category.__module__, category.__qualname__), module, line)
         for action, message, category, module, line in filters
     )
-    return WorkerSettings(root.manager.disable, levels, named)
+    return WorkerSettings(*levels(), named)
 
 
 def take_over(settings: WorkerSettings) -> None:
     """Makes levels and filters of this process those of its parent."""
-    logging.disable(settings.disabled)
-    for name, (level, disabled) in settings.levels.items():
-        logger = logging.getLogger(name if name != "root" else None)
-        logger.setLevel(level)
-        logger.disabled = disabled
+    when_loaded("logging", partial(_set_levels, settings))
     warnings.resetwarnings()
     filters: Any = warnings.filters
     filters[:] = [
         (action, message, _category(*category), module, line)
         for action, message, category, module, line in settings.filters
     ]
+
+
+def _set_levels(settings: WorkerSettings) -> None:
+    from ._logs import set_levels
+
+    set_levels(settings.disabled, settings.levels)
 
 
 class _ByName(type):

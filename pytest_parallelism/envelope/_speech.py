@@ -9,20 +9,31 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import pickle
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from multiprocessing import util
 from typing import Any, NamedTuple, TextIO
 
+from ._loading import when_loaded
 from ._pickling import dumps, loads
 
-__all__ = ["Entry", "Telling", "heard", "listen", "replay", "said", "take"]
+__all__ = [
+    "Entry",
+    "Telling",
+    "arrived",
+    "heard",
+    "listen",
+    "packed",
+    "portable",
+    "replay",
+    "said",
+    "take",
+]
 
 Entry = tuple[str, bytes]
 """What kind it is, and the text (UTF-8) or pickle of it."""
@@ -52,45 +63,48 @@ def replay(entries: Iterable[Entry]) -> None:
 # ---- in the worker
 
 
-class _Replaced(NamedTuple):
-    stdout: TextIO | None
-    stderr: TextIO | None
-    showwarning: Callable[..., None]
-    loggers: list[tuple[logging.Logger, list[logging.Handler], bool]]
+class _Listening:
+    """While what this process says is kept for its parent."""
+
+    def __init__(self) -> None:
+        self._before = sys.stdout, sys.stderr, warnings.showwarning
+        self._mute_loggers: Callable[[], None] | None = None
+        warnings.showwarning = _keep_warning
+        sys.stdout, sys.stderr = _stream("stdout", 1), _stream("stderr", 2)
+
+    def keep_records(self) -> None:
+        """Called once there is logging."""
+        from ._logs import keep
+
+        if _listening is self:
+            self._mute_loggers = keep()
+
+    def undo(self) -> None:
+        """All is as before."""
+        sys.stdout, sys.stderr, warnings.showwarning = self._before
+        if self._mute_loggers is not None:
+            self._mute_loggers()
 
 
-_replaced: _Replaced | None = None
+_listening: _Listening | None = None
 
 
 def listen() -> None:
-    """From now on, what this process says is kept for its parent.
-
-    The handlers of its loggers are put aside, and every logger propagates: the parent's own handlers and
-    propagation decide, once.
-    """
-    global _replaced
+    """From now on, what this process logs, warns and prints is kept for its parent."""
+    global _listening
     _mute()
-    loggers = [(logger, logger.handlers, logger.propagate) for logger in _loggers()]
-    _replaced = _Replaced(sys.stdout, sys.stderr, warnings.showwarning, loggers)
-    for logger, _, _ in loggers:
-        logger.handlers, logger.propagate = [], True
-    logging.getLogger().addHandler(_Handler())
-    warnings.showwarning = _keep_warning
-    sys.stdout, sys.stderr = _stream("stdout", 1), _stream("stderr", 2)
+    _listening = _Listening()
+    when_loaded("logging", _listening.keep_records)
     util.Finalize(None, _say_the_rest, exitpriority=0)
 
 
 def _mute() -> None:
-    """Nothing is kept any more, and all is as before `listen`."""
-    global _replaced
+    """Nothing is kept any more."""
+    global _listening
     said.clear()
-    if _replaced is not None:
-        before, _replaced = _replaced, None
-        logging.getLogger().handlers = []
-        for logger, handlers, propagate in before.loggers:
-            logger.handlers, logger.propagate = handlers, propagate
-        warnings.showwarning = before.showwarning
-        sys.stdout, sys.stderr = before.stdout, before.stderr
+    if _listening is not None:
+        before, _listening = _listening, None
+        before.undo()
 
 
 def _say_the_rest() -> None:
@@ -103,12 +117,6 @@ def _say_the_rest() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_mute)
-
-
-def _loggers() -> Iterator[logging.Logger]:
-    yield logging.getLogger()
-    known = list(logging.Logger.manager.loggerDict.values())
-    yield from (logger for logger in known if isinstance(logger, logging.Logger))
 
 
 class _Pipe(io.BufferedIOBase):
@@ -135,23 +143,6 @@ def _stream(kind: str, descriptor: int) -> TextIO:
     return io.TextIOWrapper(pipe, "utf-8", "backslashreplace", newline="", write_through=True)
 
 
-class _Handler(logging.Handler):
-    """Keeps records as `logging.handlers.SocketHandler` sends them: message and traceback as text."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            fields = {**record.__dict__, "msg": record.getMessage(), "args": None, "exc_info": None}
-            if record.exc_info and not record.exc_text:
-                fields["exc_text"] = _formatter.formatException(record.exc_info)
-            fields.pop("message", None)
-            said.append(("log", _packed({name: _portable(value) for name, value in fields.items()})))
-        except Exception:  # noqa: BLE001  # as every handler of logging
-            self.handleError(record)
-
-
-_formatter = logging.Formatter()
-
-
 def _keep_warning(
     message: Warning | str,
     category: type[Warning],
@@ -161,23 +152,21 @@ def _keep_warning(
     line: str | None = None,  # noqa: ARG001  # the same
 ) -> None:
     builtin = next(base for base in category.__mro__ if base.__module__ == "builtins")
-    said.append(("warning", _packed((_portable(message), builtin, filename, lineno))))
+    said.append(("warning", packed((portable(message), builtin, filename, lineno))))
 
 
 # ---- in the parent
 
 
 def _log_again(data: bytes) -> None:
-    fields = {name: _arrived(value) for name, value in loads(data).items()}
-    record = logging.makeLogRecord(fields)
-    logger = logging.getLogger(record.name)
-    if logger.isEnabledFor(record.levelno):
-        logger.handle(record)
+    from ._logs import again
+
+    again(data)
 
 
 def _warn_again(data: bytes) -> None:
     sent, builtin, filename, lineno = loads(data)
-    message = _arrived(sent)
+    message = arrived(sent)
     category = type(message) if isinstance(message, Warning) else builtin
     # With its module, the parent's filters see it as they see a warning of the sequential rounds.
     module = _names_of(filename)
@@ -210,12 +199,10 @@ _AGAIN: dict[str, Callable[[bytes], None]] = {
 # ---- values that may refuse to travel
 
 
-class _Sent(NamedTuple):
-    data: bytes | None
-    text: str
+_Sent = NamedTuple("_Sent", [("data", bytes | None), ("text", str)])  # noqa: UP014  # see `_errors`
 
 
-def _portable(value: Any) -> Any:
+def portable(value: Any) -> Any:
     """The value itself where any pickle can carry it, else its bytes, and a text for where these fail."""
     if type(value) in _SCALARS:
         return value
@@ -225,7 +212,8 @@ def _portable(value: Any) -> Any:
     return _Sent(None, text)
 
 
-def _arrived(value: Any) -> Any:
+def arrived(value: Any) -> Any:
+    """What `portable` gave in the worker."""
     if not isinstance(value, _Sent):
         return value
     if value.data is not None:
@@ -234,7 +222,8 @@ def _arrived(value: Any) -> Any:
     return value.text
 
 
-def _packed(value: Any) -> bytes:
+def packed(value: Any) -> bytes:
+    """As bytes, what is portable."""
     return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
 
 
@@ -262,9 +251,7 @@ class Telling:
         return _Told(take(), result) if said else result
 
 
-class _Told(NamedTuple):
-    entries: list[Entry]
-    result: Any
+_Told = NamedTuple("_Told", [("entries", list[Entry]), ("result", Any)])  # noqa: UP014  # see `_errors`
 
 
 def heard(get: Callable[[], Any]) -> Any:

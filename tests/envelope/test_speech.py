@@ -184,6 +184,28 @@ def test_the_parents_filters_judge_what_arrives(answer: Answer) -> None:
             unpack(found)
 
 
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_a_worker_that_loads_logging_late_has_the_levels_of_the_parent(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def logs(_: int) -> None:
+        for name in ("speaker", "speaker.quiet"):
+            logging.getLogger(name).info("info of %s", name)
+
+    caplog.set_level(logging.ERROR, "speaker.quiet")
+    caplog.set_level(logging.INFO, "speaker")
+    initargs = (1, False, worker_settings())
+    # Unlike ProcessPoolExecutor, this pool has no use for logging itself.
+    with quiet_fork():
+        pool = multiprocessing.get_context(method).Pool(1, start_worker, initargs)
+    with pool:
+        assert pool.apply(eval, ("'logging' in __import__('sys').modules",)) == (method == "fork")
+        unpack(pool.apply(run, (pack(logs, (HERE,)), enclose([1]))))
+        pool.close()
+        pool.join()
+    assert caplog.messages == ["info of speaker"]
+
+
 def test_a_filter_may_name_a_class_that_workers_never_import() -> None:
     def loaded(_: int) -> tuple[bool, int]:
         return "fractions_of_nobody" in sys.modules, len(warnings.filters)
