@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import multiprocessing
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
 import pytest
 
 from pytest_parallelism import envelope
@@ -337,6 +340,36 @@ def test_all_that_the_envelope_offers_is_there() -> None:
     assert all(getattr(envelope, name) is not None for name in envelope.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = envelope.nothing
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread waits, which needs the GIL")
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_worker_ends_with_its_parent_even_while_a_task_keeps_the_gil(method: str, tied: bool) -> None:
+    if tied and method == "forkserver":
+        pytest.skip("the server starts it, which outlives us")
+    code = (
+        "import multiprocessing, sys, time\n"
+        "from pytest_parallelism.envelope import start_worker\n"
+        "if __name__ == '__main__':\n"
+        f"    pool = multiprocessing.get_context({method!r}).Pool(1, start_worker, (None, {tied}))\n"
+        "    print(pool.apply(eval, (\"__import__('os').getpid()\",)), flush=True)\n"
+        "    pool.apply_async(eval, ('sum(range(10**15))',))\n"
+        "    sys.stdin.read()\n"
+    )
+    root = Path(envelope.__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
+    ) as parent:
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        while worker.cpu_times().user < 0.1:  # raises once it is gone
+            time.sleep(0.01)
+        parent.kill()
+    limit = time.monotonic() + 30
+    while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
 
 
 def test_native_threads_are_limited_unless_the_user_said_otherwise() -> None:

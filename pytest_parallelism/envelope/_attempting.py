@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ._errors import Failure, task_error
-from ._recording import Recording
+from ._wrappers import Wrapper
 
 __all__ = ["attempt"]
 
 
 def attempt(fn: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[Any], Failure | None]:
     """Results of the items up to the first error, and that error; a user's Ctrl-C passes through."""
-    if type(fn) is Recording:
-        with fn.chunk(len(items)) as noted:
+    whole: Any = fn
+    if isinstance(whole, Wrapper) and whole.notes_chunks:
+        with whole.chunk(len(items)) as noted:
             return _attempt(noted, items)
     return _attempt(fn, items)
 

@@ -102,7 +102,7 @@ class Managed:
 
     def answer(self, taken: Taken) -> None:
         """See `Queues`; results that any pickle carries go as they are."""
-        from ._shipping import perform_here  # which workers of a `Socket` do not need
+        from ._performing import perform_here  # which workers of a `Socket` do not need
 
         tag, start, blob, payload = taken
         self._answers.put((ANSWER, tag, perform_here(blob, payload, start)))

@@ -43,6 +43,8 @@ class Recording(Wrapper):
     of them. Where the folder is gone, or full, nothing is noted.
     """
 
+    notes_chunks = True
+
     def __init__(
         self,
         fn: Callable[..., Any],
@@ -82,7 +84,7 @@ class Recording(Wrapper):
 
     @contextlib.contextmanager
     def chunk(self, size: int) -> Iterator[Callable[[Any], Any]]:
-        """While a thread runs a chunk of that many items: the function to call for each of them."""
+        """See `Wrapper`."""
         book = _book(self.folder, self.dispatchers)
         if book is None:
             yield self.fn

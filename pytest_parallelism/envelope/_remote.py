@@ -67,7 +67,7 @@ def run_bare(prepare: bytes, function: bytes, items: Sequence[Any], start: int =
 
     The answer is for `open_answer`.
     """
-    from ._shipping import perform_here  # which few workers need
+    from ._performing import perform_here  # which few workers need
 
     failed = _prepared(prepare)
     return (False, b"".join(failed)) if failed else perform_here(function, items, start)

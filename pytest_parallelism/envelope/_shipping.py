@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import itertools
 import mmap
-import multiprocessing
 import os
 import shutil
 import tempfile
@@ -19,43 +18,25 @@ from functools import cached_property
 from types import ModuleType
 from typing import Any
 
-from . import _speech
 from ._packing import Packer
 from ._parts import Bare, Parts
+from ._performing import CANCELLED, SLOTS, Answer, mapped
 from ._pickling import dumps
 from ._shipped import came, went
-from ._tasks import answered, attempted, enclose, enclosed, telling, unpack
-from ._worker import start_worker
+from ._tasks import enclose, enclosed, unpack
+from ._weights import light_weight, weight
 
 __all__ = [
-    "Answer",
     "Shipment",
     "Shipping",
     "as_they_are",
     "failed",
     "open_answer",
     "open_answers",
-    "perform",
-    "perform_here",
-    "start_pool_worker",
-    "weight",
 ]
 
-Answer = list[Any] | tuple[bool, bytes] | bytes
-"""Results as they are, or what `unpack` takes (`Parts` too), beside whether the chunk went well."""
-
-_SLOTS = 4096
-_CANCELLED = "cancelled"
 _INLINE_BYTES = 1 << 16
 """Bytes of one function that are sent with chunks before it is put into a file (which costs 0.15 ms here)."""
-
-_SMALL = frozenset({bool, float, int, type(None)})
-_SMALL_BYTES = 5
-"""Bytes that pickle makes of one of them, about."""
-_ARRAY_BYTES = 150
-"""Bytes that pickle makes of an empty array, about."""
-_FEW = 8
-_LONG = 1000
 
 
 def as_they_are(items: Sequence[Any], by_value: Iterable[ModuleType] = (), start: int = 0) -> Parts:
@@ -66,42 +47,6 @@ def as_they_are(items: Sequence[Any], by_value: Iterable[ModuleType] = (), start
         return enclosed(whole, by_value, start)
     went(light)
     return Bare(whole, light)
-
-
-def weight(values: Sequence[Any]) -> int | None:
-    """Bytes, about, of what any pickle can carry to any interpreter: numbers, texts, arrays, a few of them.
-
-    None where something else is among them, and for many texts and lists, to look at which would cost more
-    than to pickle them twice.
-    """
-    if type(values) is range or _SMALL.issuperset(map(type, values)):
-        return _SMALL_BYTES * len(values)
-    if len(values) > _FEW and not _heavy(values[0]):
-        return None
-    total = 0
-    for value in values:
-        size = _weight(type(value), value)
-        if size is None:
-            return None
-        total += size
-    return total
-
-
-def _heavy(value: Any) -> bool:
-    kind = type(value)
-    return len(value) >= _LONG if kind is bytes or kind is str else kind.__module__ == "numpy"
-
-
-def _weight(kind: type, value: Any) -> int | None:
-    if kind in _SMALL:
-        return _SMALL_BYTES
-    if kind is bytes or kind is str:
-        return len(value)
-    if kind is list or kind is tuple:
-        return weight(value) if len(value) <= _FEW or _heavy(value[0]) else None
-    if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and not value.dtype.hasobject:
-        return int(value.nbytes) + _ARRAY_BYTES
-    return None
 
 
 class Shipping:
@@ -121,17 +66,17 @@ class Shipping:
     def folder(self) -> str:
         """Made with the first shipment."""
         folder = tempfile.mkdtemp(prefix="pytest-parallelism-")
-        _write(f"{folder}{os.sep}{_CANCELLED}", bytes(_SLOTS))
+        _write(f"{folder}{os.sep}{CANCELLED}", bytes(SLOTS))
         return folder
 
     @cached_property
     def cancelled(self) -> mmap.mmap:
         """A byte for each shipment."""
-        return _mapped(self.folder, mmap.ACCESS_WRITE)
+        return mapped(self.folder, mmap.ACCESS_WRITE)
 
     def shipment(self, fn: Callable[[Any], Any]) -> Shipment:
         """A function on its way. Raises `NotTransferable`."""
-        slot = next(self._numbers) % _SLOTS
+        slot = next(self._numbers) % SLOTS
         self.cancelled[slot] = 0
         blob = self._pack(fn)
         return Shipment(self, slot, self._files.get(blob, blob))
@@ -203,35 +148,6 @@ class Shipment:
         self._shipping.cancel(self._slot)
 
 
-_cancelled: dict[str, mmap.mmap] = {}
-_blobs: dict[str, bytes] = {}
-
-
-def perform(folder: str, slot: int, function: bytes | str, start: int, payload: Any) -> Answer | None:
-    """Runs a chunk in a worker; never raises because of the task. None where it was cancelled."""
-    flags = _cancelled.get(folder)
-    if flags is None:
-        flags = _cancelled[folder] = _mapped(folder, mmap.ACCESS_READ)
-    if flags[slot]:
-        return None
-    return perform_here(function if type(function) is bytes else _blob(str(function)), payload, start)
-
-
-def perform_here(blob: bytes, payload: Any, start: int) -> Answer:
-    """`perform` of a function that is here already."""
-    results, failure = attempted(blob, payload, start)
-    if failure is None and not _speech.said and weight(results) is not None:
-        return results
-    good, parts = (False, failure) if failure is not None else answered(blob, results, start)
-    return good, telling(parts) if _speech.said else b"".join(parts)
-
-
-def start_pool_worker(*initargs: Any) -> None:
-    """`start_worker` in a worker of a multiprocessing.Pool, whose tasks may have child processes too."""
-    multiprocessing.current_process().daemon = False
-    start_worker(*initargs)
-
-
 def failed(answer: Answer) -> bool:
     """Whether a chunk met an error."""
     return type(answer) is tuple and not answer[0]
@@ -252,30 +168,11 @@ def open_answers(answers: Iterable[Answer]) -> list[Any]:
             light += answer
         else:
             results += unpack(answer[1] if isinstance(answer, tuple) else answer)
-    came(_total(light))
+    came(light_weight(light))
     return results
-
-
-def _total(values: list[Any]) -> int:
-    if _SMALL.issuperset(map(type, values)):
-        return _SMALL_BYTES * len(values)
-    return sum(_weight(type(value), value) or 0 for value in values)
-
-
-def _mapped(folder: str, access: int) -> mmap.mmap:
-    with io.FileIO(f"{folder}{os.sep}{_CANCELLED}", "r+") as file:
-        return mmap.mmap(file.fileno(), _SLOTS, access=access)
 
 
 def _write(name: str, data: bytes) -> None:
     # Not by pathlib, which takes 0.4 MB of every worker.
     with io.BufferedWriter(io.FileIO(name, "x")) as file:
         file.write(data)
-
-
-def _blob(name: str) -> bytes:
-    blob = _blobs.get(name)
-    if blob is None:
-        with io.FileIO(name) as file:
-            blob = _blobs[name] = file.readall()
-    return blob

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import threading
@@ -53,15 +54,16 @@ def start_worker(
     the environment already says something about them.
 
     ``tied``: the thread that starts it lives as long as the parent, so that Linux can end the worker with it
-    (prctl(2) speaks of threads); otherwise a thread waits. ``settings``: what `worker_settings` gave in the
-    parent; from then on, what tasks log, warn and print goes to the parent with the answers of `run`. None
-    leaves logging, warnings and streams alone.
+    (prctl(2) speaks of threads); otherwise Linux watches multiprocessing's line to the parent, which a
+    process that the parent forks holds open too; elsewhere a thread waits for its end. ``settings``: what
+    `worker_settings` gave in the parent; from then on, what tasks log, warn and print goes to the parent with
+    the answers of `run`. None leaves logging, warnings and streams alone.
     """
     with contextlib.suppress(OSError, AttributeError):  # it leads a session; Windows has no groups
         os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if not (tied and _tie_to_parent()):
+    if not ((tied and _tie_to_parent()) or _watched_by_kernel()):
         threading.Thread(target=_end_with_parent, daemon=True, name="parent-watch").start()
     join_cluster(native_threads, settings)
 
@@ -97,6 +99,30 @@ def _tie_to_parent() -> bool:
 
         return bool(ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
     return False
+
+
+def _watched_by_kernel() -> bool:
+    """Whether the end of the line to the parent kills this process (fcntl(2): F_SETSIG), whatever it does.
+
+    A thread could not, while a task that is written in C keeps the GIL, and takes 0.1 MB.
+    """
+    parent = multiprocessing.parent_process()
+    if sys.platform != "linux" or parent is None:
+        return False
+    try:
+        import fcntl
+
+        line = parent.sentinel
+        fcntl.fcntl(line, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(line, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(line, fcntl.F_SETFL, fcntl.fcntl(line, fcntl.F_GETFL) | os.O_ASYNC)
+    except (OSError, AttributeError):
+        return False
+    ended = select.poll()
+    ended.register(line, select.POLLIN)
+    if ended.poll(0):  # before we asked
+        os._exit(1)
+    return True
 
 
 def _end_with_parent() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 from ._errors import task_error
 
@@ -18,8 +19,15 @@ _COROUTINE = 0x80  # inspect.CO_COROUTINE
 class Wrapper:
     """A callable around one function, sent with it."""
 
+    notes_chunks: ClassVar[bool] = False
+    """Whether it wants to know where chunks begin and end, by `chunk`."""
+
     def __init__(self, fn: Callable[..., Any]) -> None:
         self.fn = fn
+
+    def chunk(self, size: int) -> AbstractContextManager[Callable[[Any], Any]]:
+        """While a thread runs a chunk of that many items: the function to call for each of them."""
+        raise NotImplementedError
 
 
 class Collecting(Wrapper):

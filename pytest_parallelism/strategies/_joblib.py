@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
 from ..envelope import Telling, heard, start_worker, worker_settings
-from ..envelope._shipping import start_pool_worker
+from ..envelope._performing import start_pool_worker
 from ..errors import PoolError
 from ..strategy import StrategyOptions
 from ..workers import bounded, end, hidden_main, lost, quiet_fork

@@ -12,7 +12,8 @@ from itertools import chain
 from typing import Any
 
 from ..envelope import Failure, RunningTasks, adapted, attempt, preparing, rendezvous
-from ..envelope._shipping import Answer, Shipping, open_answer, perform
+from ..envelope._performing import Answer, perform
+from ..envelope._shipping import Shipping, open_answer
 from ..errors import PoolError
 from ..strategy import StrategyOptions
 from ..workers import lost

@@ -17,7 +17,7 @@ from multiprocessing.queues import Queue
 from typing import Any
 
 from ..envelope import rendezvous, worker_settings
-from ..envelope._shipping import perform, start_pool_worker
+from ..envelope._performing import perform, start_pool_worker
 from ..strategy import StrategyOptions
 from ..workers import bounded, end, hidden_main, quiet_fork
 from ._multiprocessing_pool import MultiprocessingPool

@@ -11,16 +11,8 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..envelope import adapted, rendezvous, worker_settings
-from ..envelope._shipping import (
-    Answer,
-    Shipment,
-    Shipping,
-    failed,
-    open_answer,
-    open_answers,
-    perform,
-    start_pool_worker,
-)
+from ..envelope._performing import Answer, perform, start_pool_worker
+from ..envelope._shipping import Shipment, Shipping, failed, open_answer, open_answers
 from ..strategy import Chunk, StrategyOptions
 from ..workers import hidden_main, in_slices, quiet_fork
 from ._chunks import Deadline, chunked

@@ -12,7 +12,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any, ClassVar
 
 from ..envelope import rendezvous, start_worker, worker_settings
-from ..envelope._shipping import Answer, Shipping, open_answer, perform
+from ..envelope._performing import Answer, perform
+from ..envelope._shipping import Shipping, open_answer
 from ..strategy import StrategyOptions
 from ..workers import Aside, Started, end, hidden_main, lost, quiet_fork
 from ._chunks import Deadline
