@@ -168,12 +168,14 @@ class ModinCluster(EngineCluster):
     def _mapped(self, rows: Sequence[Sequence[_Chunk]]) -> Iterator[Any]:
         """The engine's reference to each partition of a Series of answers, one for each row."""
         from modin.config import context
-        from modin.distributed.dataframe.pandas import unwrap_partitions
 
         with self._current(), context(NPartitions=len(rows), MinRowPartitionSize=1):
             answers = self._pandas.Series(rows, dtype=object).map(_answered)
-            for (partition,) in unwrap_partitions(answers):
-                yield partition
+            # Not by `unwrap_partitions`, which sends each to a worker again, to be given its labels.
+            for partition in answers._query_compiler._modin_frame._partitions.flat:
+                partition.drain_call_queue()
+                (block,) = partition.list_of_blocks
+                yield block
 
 
 def _everywhere(native: Any) -> int:
