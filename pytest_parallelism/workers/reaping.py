@@ -153,6 +153,8 @@ def adopting() -> Iterator[None]:
 _adopters = 0
 _adopters_lock = threading.Lock()
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_STAT_BYTES = 256
+"""Beyond the state of a process in its ``stat``: the name before it has 64 bytes at most (proc(5))."""
 
 
 def _set_subreaper(on: bool) -> None:
@@ -212,11 +214,17 @@ class Aside:
 
 def runs(pid: int) -> bool:
     """Whether it has not ended; a process that is not our child may wait for another to reap it."""
+    # Not by pathlib, with which a map on an engine took 0.1 ms more for each two workers.
     try:
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+        file = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
     except OSError:
         return not Path("/proc/self").exists() and _answers(pid)
-    return state not in b"ZX"
+    try:
+        return os.read(file, _STAT_BYTES).rpartition(b")")[2].split()[0] not in b"ZX"
+    except OSError:  # just now
+        return False
+    finally:
+        os.close(file)
 
 
 def _answers(pid: int) -> bool:
