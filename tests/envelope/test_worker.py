@@ -23,7 +23,8 @@ HEAVY = ("asyncio", "cloudpickle", "inspect", "joblib", "logging", "numpy", "opc
 def test_a_worker_imports_nothing_heavy() -> None:
     code = (
         "import sys, typing, warnings;"
-        "typing.ForwardRef = None;"  # with which typing calls Python's compiler
+        # With which typing calls Python's compiler.
+        "typing.ForwardRef = type('ForwardRef', (), {'__init__': lambda *_, **__: sys.exit('compiled')});"
         "from pytest_parallelism.envelope import _frames, _meeting, _serve, _shipping, start_worker, run;"
         "from pytest_parallelism.envelope._settings import WorkerSettings;"
         "start_worker(None, False, WorkerSettings(0, {}, ()));"
