@@ -29,7 +29,7 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +40,7 @@ from pytest_parallelism.inference import ALPHA, ratio_interval
 from pytest_parallelism.registry import load
 from pytest_parallelism.resources import environment, usable_cores
 from pytest_parallelism.workers import end, hidden_main
+from pytest_parallelism.workers.environment import variables
 
 PAIRS = 100
 SESSIONS = 5
@@ -79,6 +80,10 @@ class Row:
         logs = [math.log(ours / theirs) for ours, theirs in self.pairs]
         looks = 1 if self.workload == "memory" else SESSIONS - FIRST_LOOK + 1
         return ratio_interval(logs, alpha=ALPHA / looks)
+
+    def wanted(self, session: int) -> bool:
+        """Whether it gets more pairs in that session."""
+        return session < FIRST_LOOK or self.verdict() == "undecided"
 
     def verdict(self) -> str:
         found = self.interval()
@@ -138,29 +143,18 @@ def compared(name: str, number: int, options: argparse.Namespace) -> Iterator[Ro
     weighed = "memory" in options.workload and against.limit == arms.LIMIT
     for session in range(options.weighings if weighed else options.sessions):
         asked = rows if session < options.sessions else []
-        wanted = [row for row in asked if session < FIRST_LOOK or row.verdict() == "undecided"]
+        wanted = [row for row in asked if row.wanted(session)]
         if wanted or weighed:
             one_session(name, number, session, wanted, memory if weighed else None, options)
     yield from rows
     if any(row.workload == "payload" and row.verdict() != "ok" for row in rows):
-        with unset_after(os.environ, KEPT_HEAP):
+        with variables(KEPT_HEAP):
             for session in range(options.sessions):
-                if session < FIRST_LOOK or payload.verdict() == "undecided":
+                if payload.wanted(session):
                     one_session(name, number, session, [payload], None, options)
         yield payload
     if memory.pairs:
         yield memory
-
-
-@contextmanager
-def unset_after(environ: MutableMapping[str, str], values: Mapping[str, str]) -> Iterator[None]:
-    """Sets variables, that processes which start meanwhile inherit."""
-    environ.update(values)
-    try:
-        yield
-    finally:
-        for name in values:
-            environ.pop(name, None)
 
 
 def one_session(

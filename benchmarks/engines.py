@@ -31,7 +31,7 @@ from typing import Any
 
 import engine_tables as tables
 import engine_tasks as tasks
-from dispatch import FIRST_LOOK, SESSIONS, Row, described
+from dispatch import SESSIONS, Row, described
 from engine_natives import NATIVES, Run
 from engine_scaling import scaled, timed
 
@@ -67,7 +67,7 @@ def compared(strategy: Strategy, asked: argparse.Namespace) -> dict[str, Any]:
     rows = [Row(name, LIMIT, 1e6 / len(items)) for name, (_, items) in works.items()]
     seconds = []
     for session in range(asked.sessions):
-        wanted = [row for row in rows if session < FIRST_LOOK or row.verdict() == "undecided"]
+        wanted = [row for row in rows if row.wanted(session)]
         if wanted:
             seconds.append(one_session(strategy, wanted, works, asked))
     opening, closing = (statistics.median(side) for side in zip(*seconds, strict=True))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # The example suites are found so, and our own functions by what pickles them by name (joblib does) in fresh
@@ -14,3 +17,18 @@ sys.path.append(str(Path(__file__).parents[1]))
 # No test judges by time: shared machines are slow at times, and that proves nothing.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session")
+def in_python() -> Callable[[str], str]:
+    """What a fresh interpreter that can import us prints on its own stdout."""
+    import pytest_parallelism  # as this run has found it
+
+    root = Path(pytest_parallelism.__file__).parents[1]
+
+    def run(code: str) -> str:
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True, timeout=60)
+        return done.stdout
+
+    return run

@@ -52,7 +52,7 @@ def _from_keyboard(exc: BaseException) -> bool:
         return False
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         return False
-    import opcode
+    import opcode  # which workers need seldom
 
     last: TracebackType | None = exc.__traceback__
     while last is not None and last.tb_next is not None:

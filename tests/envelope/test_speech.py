@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import warnings
@@ -70,15 +69,6 @@ def pool(request: pytest.FixtureRequest) -> Iterator[ProcessPoolExecutor]:
 def answer(pool: ProcessPoolExecutor) -> Answer:
     """The bytes that a worker answers for a function and items."""
     return lambda fn, items: pool.submit(run, pack(fn, (HERE,)), enclose(items, (HERE,))).result(60)
-
-
-def in_python(code: str) -> str:
-    """What a fresh interpreter prints on its own stdout."""
-    root = Path(envelope.__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True, timeout=60
-    )
-    return done.stdout
 
 
 def test_a_silent_answer_has_not_one_byte_more(answer: Answer) -> None:
@@ -221,7 +211,9 @@ def test_a_filter_may_name_a_class_that_workers_never_import() -> None:
         assert unpack(pool.submit(run, pack(loaded, (HERE,)), enclose([1])).result(60)) == [(False, 2)]
 
 
-def test_warnings_while_a_function_is_loaded_are_no_tasks(tmp_path: Path) -> None:
+def test_warnings_while_a_function_is_loaded_are_no_tasks(
+    tmp_path: Path, in_python: Callable[[str], str]
+) -> None:
     (tmp_path / "old_fashioned.py").write_text(
         "import warnings\nwarnings.warn('old', DeprecationWarning)\ndef same(x): return x\n"
     )
@@ -260,7 +252,7 @@ def test_what_several_threads_say_at_once_arrives_once(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_the_child_of_a_task_speaks_for_itself() -> None:
+def test_the_child_of_a_task_speaks_for_itself(in_python: Callable[[str], str]) -> None:
     code = (
         "import os\n"
         "from pytest_parallelism.envelope import *\n"
@@ -277,7 +269,7 @@ def test_the_child_of_a_task_speaks_for_itself() -> None:
     assert in_python(code) == "by the child\n"
 
 
-def test_what_no_answer_takes_along_is_said_at_the_end() -> None:
+def test_what_no_answer_takes_along_is_said_at_the_end(in_python: Callable[[str], str]) -> None:
     code = (
         "import threading\n"
         "from pytest_parallelism.envelope import *\n"

@@ -20,7 +20,7 @@ from pytest_parallelism.errors import WorkersMissing
 HEAVY = ("asyncio", "cloudpickle", "inspect", "joblib", "logging", "numpy", "opcode", "psutil", "pytest")
 
 
-def test_a_worker_imports_nothing_heavy() -> None:
+def test_a_worker_imports_nothing_heavy(in_python: Callable[[str], str]) -> None:
     code = (
         "import sys, typing, warnings;"
         # With which typing calls Python's compiler.
@@ -31,11 +31,7 @@ def test_a_worker_imports_nothing_heavy() -> None:
         "run(b'cbuiltins\\nabs\\n.', [-1]);"
         f"sys.__stdout__.write(str([name for name in {HEAVY} if name in sys.modules]))"
     )
-    root = Path(envelope.__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True, timeout=60
-    )
-    assert done.stdout.strip() == "[]"
+    assert in_python(code).strip() == "[]"
 
 
 def test_all_that_the_envelope_offers_is_there() -> None:
@@ -75,7 +71,7 @@ def test_a_worker_ends_with_its_parent_even_while_a_task_keeps_the_gil(method: s
         time.sleep(0.01)
 
 
-def test_native_threads_are_limited_unless_the_user_said_otherwise() -> None:
+def test_native_threads_are_limited_unless_the_user_said_otherwise(in_python: Callable[[str], str]) -> None:
     code = (
         "import os; os.environ['MKL_NUM_THREADS'] = '7'; import numpy;"
         "from pytest_parallelism.envelope import start_worker, run, pack, enclose, unpack;"
@@ -84,11 +80,8 @@ def test_native_threads_are_limited_unless_the_user_said_otherwise() -> None:
         "print(os.environ['OMP_NUM_THREADS'], os.environ['MKL_NUM_THREADS'],"
         "      {lib['num_threads'] for lib in threadpool_info()})"
     )
-    root = Path(envelope.__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True, timeout=60
-    )
-    variables, libraries = done.stdout.split()[:2], done.stdout.split(maxsplit=2)[2].strip()
+    printed = in_python(code)
+    variables, libraries = printed.split()[:2], printed.split(maxsplit=2)[2].strip()
     assert variables == ["1", "7"]
     # threadpoolctl before 3.5 does not know the BLAS of new numpy wheels, and sees none.
     assert libraries in ("{1}", "set()")
