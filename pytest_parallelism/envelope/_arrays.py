@@ -17,8 +17,9 @@ from typing import Any
 from ..errors import PoolError
 from ._by_value import Pickler, dump
 from ._parts import Parts
+from ._pickling import plain
 from ._shipped import went
-from ._tasks import _PRIMITIVES, _kinds, enclosed
+from ._tasks import enclosed
 
 __all__ = ["Place", "Reduced", "enclose_without", "open_memory", "remove_memory"]
 
@@ -103,11 +104,12 @@ def enclose_without(
 
     Raises `NotTransferable`, and the `PoolError` that ``place`` raises.
     """
-    if _PRIMITIVES.issuperset(_kinds(items)):
-        return enclosed(items, by_value, start)
-    parts = Parts()
+    sent = list(items)
     try:
-        dump(list(items), parts, by_value, functools.partial(_Without, place=place))
+        parts = plain(sent)
+        if parts is None:
+            parts = Parts()
+            dump(sent, parts, by_value, functools.partial(_Without, place=place))
     except PoolError:
         raise
     except Exception:  # noqa: BLE001  # whatever a user's __reduce__ raises: `enclosed` names the item

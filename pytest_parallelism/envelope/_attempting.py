@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from operator import length_hint
 from typing import Any
 
 from ._errors import Failure, task_error
@@ -12,7 +13,7 @@ __all__ = ["attempt"]
 
 
 def attempt(fn: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[Any], Failure | None]:
-    """Results of the items up to the first error, and that error; a user's Ctrl-C passes through."""
+    """Results of the items, or their first error; a user's Ctrl-C passes through."""
     whole: Any = fn
     if isinstance(whole, Wrapper) and whole.notes_chunks:
         with whole.chunk(len(items)) as noted:
@@ -20,11 +21,11 @@ def attempt(fn: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[Any], 
     return _attempt(fn, items)
 
 
-def _attempt(fn: Callable[[Any], Any], items: Iterable[Any]) -> tuple[list[Any], Failure | None]:
-    results: list[Any] = []
+def _attempt(fn: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[Any], Failure | None]:
+    todo = items if isinstance(items, (list, tuple, range)) else list(items)
+    coming = iter(todo)  # which tells what is left, and so which item failed
     try:
-        for item in items:  # extend(map(fn, items)) would take a task's StopIteration for the end
-            results.append(fn(item))  # its length tells which item failed
+        # list(map(fn, …)) would take a task's StopIteration for the end.
+        return [fn(item) for item in coming], None
     except BaseException as exc:  # noqa: BLE001  # the caller raises it
-        return results, Failure(len(results), task_error(exc))
-    return results, None
+        return [], Failure(len(todo) - length_hint(coming) - 1, task_error(exc))

@@ -9,7 +9,19 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-__all__ = ["ANSWER", "CHUNK", "FUNCTION", "READY", "Frame", "Inbox", "Outbox", "Rooms", "line", "post"]
+__all__ = [
+    "ANSWER",
+    "CHUNK",
+    "FUNCTION",
+    "READY",
+    "Frame",
+    "Inbox",
+    "Outbox",
+    "Rooms",
+    "line",
+    "post",
+    "quick",
+]
 
 FUNCTION, CHUNK, READY, ANSWER = range(4)
 
@@ -25,12 +37,19 @@ _BUFFER = 1 << 22
 
 
 def line() -> tuple[socket.socket, socket.socket]:
-    """Two ends of a stream; the system may allow less than we ask for."""
-    ends = socket.socketpair()
-    for end in ends:
-        with contextlib.suppress(OSError):  # some systems refuse instead
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-    return ends
+    """Two ends of a stream."""
+    one, other = socket.socketpair()
+    return quick(one), quick(other)
+
+
+def quick(end: socket.socket) -> socket.socket:
+    """The same, set up for our messages; the system may allow less than we ask for."""
+    if end.family in (socket.AF_INET, socket.AF_INET6):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return end
+    with contextlib.suppress(OSError):  # some systems refuse instead
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+    return end
 
 
 Frame = NamedTuple(  # noqa: UP014  # see `_errors`

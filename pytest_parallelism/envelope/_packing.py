@@ -23,25 +23,39 @@ class Packer:
 
     def __init__(self, by_value: Iterable[ModuleType]) -> None:
         self._by_value = by_value if isinstance(by_value, Elsewhere) else tuple(by_value)
-        self._last: tuple[Callable[..., Any], FunctionType, CodeType, bytes] | None = None
+        self._last: _Packed | None = None
 
     def __call__(self, fn: Callable[..., Any]) -> bytes:
         """See `pack`."""
         last = self._last  # read once, and replaced as a whole: other threads pack too
-        if last is not None and last[0] is fn and last[2] is last[1].__code__ and not _refers(last[1]):
-            went(len(last[3]))
-            return last[3]
+        if last is not None and last.fn is fn and last.holds():
+            went(len(last.blob))
+            return last.blob
         blob = pack(fn, self._by_value)
         self._last = None
         plain = fn.fn if type(fn) is Recording else fn
-        if isinstance(plain, FunctionType) and not _refers(plain):
-            self._last = fn, plain, plain.__code__, blob
+        if isinstance(plain, FunctionType):
+            packed = _Packed(fn, plain, blob)
+            if packed.holds():
+                self._last = packed
         return blob
 
 
-def _refers(fn: FunctionType) -> bool:
-    own = fn.__closure__ or fn.__defaults__ or fn.__kwdefaults__ or fn.__dict__
-    return bool(own) or not _names(fn.__code__).isdisjoint(fn.__globals__)
+class _Packed:
+    """A function, and what it became."""
+
+    def __init__(self, fn: Callable[..., Any], plain: FunctionType, blob: bytes) -> None:
+        self.fn = fn
+        self.blob = blob
+        self._plain = plain
+        self._code = plain.__code__
+        self._names = _names(self._code)
+
+    def holds(self) -> bool:
+        """Whether the bytes are those of the function still: it has the same code and refers to nothing."""
+        plain = self._plain
+        own = plain.__closure__ or plain.__defaults__ or plain.__kwdefaults__ or plain.__dict__
+        return not own and plain.__code__ is self._code and self._names.isdisjoint(plain.__globals__)
 
 
 def _names(code: CodeType) -> set[str]:

@@ -9,9 +9,31 @@ from typing import Any
 
 from ._parts import Parts
 
-__all__ = ["Elsewhere", "dump", "dumps", "loads"]
+__all__ = ["Elsewhere", "dump", "dumps", "loads", "plain"]
 
 loads = pickle.loads
+
+
+class _Foreign(Exception):
+    pass
+
+
+class _Plain(pickle.Pickler):
+    def reducer_override(self, _obj: Any) -> Any:
+        raise _Foreign
+
+
+def plain(value: Any) -> Parts | None:
+    """Numbers, texts, bytes and containers of these, which travel to any interpreter; None for all else.
+
+    pickle asks us at the first other object: that is 1 µs where a look at the types of 1,000 items is 20.
+    """
+    parts = Parts()
+    try:
+        _Plain(parts, pickle.HIGHEST_PROTOCOL).dump(value)
+    except _Foreign:
+        return None
+    return parts
 
 
 class Elsewhere(tuple[ModuleType, ...]):

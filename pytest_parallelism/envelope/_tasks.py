@@ -18,15 +18,13 @@ from ._attempting import attempt
 from ._errors import Caught, Failure, catch, release, task_error
 from ._locks import open_after_fork
 from ._parts import Parts, Reading, whole
-from ._pickling import dump, dumps, loads
+from ._pickling import dump, dumps, loads, plain
 from ._shipped import came, went
 from ._worker import limit_native_threads
 from ._wrappers import named
 
 __all__ = ["enclose", "enclosed", "pack", "ran", "run", "run_async", "unpack"]
 
-_SMALL = frozenset({bool, complex, float, int, type(None)})
-_PRIMITIVES = _SMALL | {bytes, str}
 _CACHED_FUNCTIONS = 8
 _RESULTS, _MIXED, _ERROR, _SAID = range(4)
 """What an answer holds: results, results with exceptions among them, an error, what was said and answer."""
@@ -61,26 +59,17 @@ def enclose(items: Sequence[Any], by_value: Iterable[ModuleType] = (), start: in
 def enclosed(items: Sequence[Any], by_value: Iterable[ModuleType] = (), start: int = 0) -> Parts:
     """`enclose` in parts, among which large items of type bytes are the very items."""
     try:
-        kinds = _kinds(items)
-        if _PRIMITIVES.issuperset(kinds):
-            parts = _pickled(list(items), kinds)
-        else:
+        sent = items if type(items) is list else list(items)
+        parts = plain(sent)
+        if parts is None:
             parts = Parts()
-            dump(list(items), parts, by_value)
+            dump(sent, parts, by_value)
     except Exception as exc:
         index, item = _guilty(items, functools.partial(dumps, by_value=by_value))
         raise NotTransferable(
             f"item {start + index} ({type(item).__name__}) cannot be sent to a worker ({_brief(exc)})"
         ) from exc
     went(parts.size)
-    return parts
-
-
-def _pickled(value: Any, kinds: set[type]) -> Parts:
-    if _SMALL.issuperset(kinds):
-        return Parts((pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL),))
-    parts = Parts()
-    pickle.Pickler(parts, pickle.HIGHEST_PROTOCOL).dump(value)
     return parts
 
 
@@ -193,36 +182,42 @@ def _failed(failure: Failure, start: int) -> Parts:
 
 def answered(blob: bytes, results: Sequence[Any], start: int = 0) -> tuple[bool, Parts]:
     """Results for `unpack`; False where these are the error that they cannot be sent."""
-    outcome, sent, kinds = _RESULTS, results, _kinds(results)
-    if any(issubclass(kind, BaseException) for kind in kinds):
-        outcome = _MIXED
-        sent = [catch(result) if isinstance(result, BaseException) else result for result in results]
+    sent = results
     try:
-        return True, _send(blob, (outcome, sent), kinds)
+        parts = plain((_RESULTS, results))
+        if parts is None:
+            sent = _without_errors(results)
+            parts = _send(blob, (_RESULTS if sent is results else _MIXED, sent))
+        return True, parts
     except BaseException as exc:  # noqa: BLE001  # a user's __reduce__ may raise anything
         index, result = _guilty(sent, dumps)
         text = f"the result of item {start + index} ({type(result).__name__}) cannot be sent back"
         return False, _wire(_ERROR, catch(NotTransferable(f"{text} ({_brief(exc)})")))
 
 
-def _kinds(values: Iterable[Any]) -> set[type]:
-    """The types of the values; `BaseException` for those that might be anything."""
+def _without_errors(results: Sequence[Any]) -> Sequence[Any]:
+    """The results themselves, or anew with what `release` makes an exception of again."""
     try:
-        return set(map(type, values))
+        kinds = set(map(type, results))
     except Exception:  # noqa: BLE001  # a metaclass may forbid to hash its classes
-        return {BaseException}
+        kinds = {BaseException}
+    if not any(issubclass(kind, BaseException) for kind in kinds):
+        return results
+    return [catch(result) if isinstance(result, BaseException) else result for result in results]
 
 
 def _wire(kind: int, value: Any) -> Parts:
     return Parts((pickle.dumps((kind, value), protocol=pickle.HIGHEST_PROTOCOL),))
 
 
-def _send(blob: bytes, answer: tuple[int, Sequence[Any]], kinds: set[type]) -> Parts:
+def _send(blob: bytes, answer: tuple[int, Sequence[Any]]) -> Parts:
+    parts = Parts()
     if blob not in _needs_cloudpickle:
         with contextlib.suppress(Exception):
-            return _pickled(answer, kinds)
+            pickle.Pickler(parts, pickle.HIGHEST_PROTOCOL).dump(answer)
+            return parts
         _needs_cloudpickle.add(blob)
-    parts = Parts()
+        parts = Parts()
     dump(answer, parts)
     return parts
 

@@ -239,6 +239,7 @@ class _Feed:
     limit: int | None = None
     deadline = Deadline(None)
     task_timeout: float | None = None
+    over = False
 
     def __init__(
         self,
@@ -263,6 +264,7 @@ class _Feed:
         for start, items in self._chunks:
             job = self._drawn[start] = Job(start, self._blob, self._close(items, start), len(items), start)
             return job
+        self.over = True
         return None
 
     def patience(self) -> float | None:
@@ -307,6 +309,8 @@ class _Stop(Exception):
 
 class _Dispatcher:
     """A thread with an endless exchange, so that futures complete while their owner does other things."""
+
+    over = False
 
     def __init__(self, crew: Crew, fell: Callable[[BaseException], None]) -> None:
         self._crew = crew

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from ..envelope import Calling, Failure, adapted, attempt, is_async
+from ..envelope import Calling, adapted, attempt, is_async
 from ..strategy import StrategyOptions
 from ._chunks import Deadline
 from ._loops import LoopPool
@@ -40,13 +40,13 @@ class InlinePool:
             self._loop = self._loop or LoopPool(1)
             return self._loop.map(fn, items, timeout=timeout)
         if timeout is None:
-            return _done(*attempt(fn, items))
+            return _run(fn, items)
         deadline = Deadline(timeout)
         results: list[Any] = []
         for item in items:
             if deadline.passed():
                 raise deadline.error("it was left between two items")
-            results += _done(*attempt(fn, [item]))
+            results += _run(fn, [item])
         return results
 
     def start(self) -> None:
@@ -62,7 +62,8 @@ class InlinePool:
     kill = close
 
 
-def _done(results: list[Any], failure: Failure | None) -> list[Any]:
+def _run(fn: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    results, failure = attempt(fn, items)
     if failure:
         raise failure.error
     return results

@@ -37,6 +37,9 @@ class OutOfTime(Exception):
 class Feed(Protocol):
     """Where the chunks of an exchange come from, and what bounds it."""
 
+    over: bool
+    """Whether there will be no more chunks."""
+
     def draw(self) -> Job | None:
         """The next chunk; None where there is none now."""
 
@@ -118,7 +121,7 @@ class Crew:
             self._poll.register(wake, select.POLLIN)
         try:
             while True:
-                dry = self._fill(feed, came, tags, ahead)
+                dry = feed.over or self._fill(feed, came, tags, ahead)
                 if dry and not tags and not came and wake is None:
                     return
                 if not came:

@@ -23,6 +23,8 @@ PATIENCE = 30.0
 class Feed:
     """Chunks of one item each for one function."""
 
+    over = False
+
     def __init__(self, fn: Callable[[Any], Any], items: Iterable[Any], patience: float = PATIENCE) -> None:
         self._blob = pack(fn)
         self._items = iter(enumerate(items))
