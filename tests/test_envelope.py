@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -157,6 +157,31 @@ def test_a_result_whose_pickling_exits_is_named() -> None:
 
 def test_results_that_only_cloudpickle_can_send_come_back() -> None:
     assert there_and_back(lambda item: lambda: item, [5])[0]() == 5
+
+
+class Counted(Sequence[int]):
+    """A sequence whose iterator does not know how much is left."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: Any) -> Any:
+        return (2, 1, 0)[index]
+
+    def __iter__(self) -> Iterator[int]:
+        return (self[index] for index in range(3))
+
+
+@pytest.mark.parametrize("items", [[2, 1, 0], (2, 1, 0), range(2, -1, -1), Counted()], ids=type)
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_the_item_that_failed_is_known(items: Sequence[int], failing: int) -> None:
+    def fail(item: int) -> None:
+        if item == items[failing]:
+            raise StopIteration(item)
+
+    results, failure = envelope.attempt(fail, items)
+    assert failure is not None
+    assert (results, failure.position, type(failure.error)) == ([], failing, StopIteration)
 
 
 def test_an_item_that_cannot_travel_is_named() -> None:

@@ -21,7 +21,6 @@ from typing import Any
 from ._packing import Packer
 from ._parts import Bare, Parts
 from ._performing import CANCELLED, SLOTS, Answer, mapped
-from ._pickling import dumps
 from ._shipped import came, went
 from ._tasks import enclose, enclosed, unpack
 from ._weights import light_weight, weight
@@ -130,18 +129,10 @@ class Shipment:
         payload: Any = chunk if type(chunk) is list or type(chunk) is range else list(chunk)
         light = weight(payload)
         if light is None:
-            payload = self._enclosed(start, payload)
+            payload = enclose(payload, self._by_value, start)
         else:
             went(light)
         return self._folder, self._slot, function, start, payload
-
-    def _enclosed(self, start: int, items: list[Any]) -> bytes:
-        try:
-            data = dumps(items, self._by_value)
-        except Exception:  # noqa: BLE001  # whatever a user's __reduce__ raises
-            return enclose(items, self._by_value, start)  # it says which item
-        went(len(data))
-        return data
 
     def cancel(self) -> None:
         """Workers skip the chunks that they have not begun."""

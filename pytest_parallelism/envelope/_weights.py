@@ -19,10 +19,10 @@ _LONG = 1000
 def weight(values: Sequence[Any]) -> int | None:
     """Bytes, about, of what any pickle can carry to any interpreter: numbers, texts, arrays, a few of them.
 
-    None where something else is among them, and for many texts and lists, to look at which would cost more
-    than to pickle them twice.
+    None where something else is among them, and for many numbers, texts and lists, to look at which would
+    cost more than to pickle them twice.
     """
-    if type(values) is range or _SMALL.issuperset(map(type, values)):
+    if type(values) is range:
         return _SMALL_BYTES * len(values)
     if len(values) > _FEW and not _heavy(values[0]):
         return None

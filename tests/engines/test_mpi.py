@@ -123,6 +123,12 @@ def test_nothing_is_left_of_a_run_that_was_killed(tmp_path: Path) -> None:
     assert left_after_sigkill("mpi", tmp_path) == set()
 
 
+def test_nobody_listens_on_a_port_for_a_launch_of_ours() -> None:
+    with KNOWN["mpi"].open(2, StrategyOptions()):
+        here = psutil.Process().net_connections()
+    assert not [c.laddr for c in here if c.status == psutil.CONN_LISTEN]
+
+
 def test_what_is_listened_on_is_loopback_where_the_launcher_allows_it() -> None:
     if Path(launcher_here() or "").name != "mpiexec.gforker":
         pytest.skip("the launchers of Open MPI and of MPICH other than gforker listen on all interfaces")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import sys
 import threading
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from pytest_parallelism.envelope import (
     Packer,
     Parts,
+    _tasks,
     enclose,
     enclosed,
     pack,
@@ -31,6 +33,13 @@ from pytest_parallelism.errors import NotTransferable
 HERE: ModuleType = sys.modules[__name__]
 LARGE = 1 << 17
 PREPARED = preparation("a pool of tests", ours=False)
+
+
+class Own:
+    """Of a module that workers cannot import."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
 
 
 class Boxed:
@@ -76,6 +85,33 @@ def test_a_buffer_goes_as_it_lies_in_memory(side: int) -> None:
     assert np.array_equal(pickle.loads(b"".join(parts)).array, array)
     answer = run(pack(itself, (HERE,)), enclose([array], (HERE,)))
     assert np.array_equal(unpack(answer)[0], array)
+
+
+@pytest.mark.parametrize("value", [1, 2.5, "text", b"bytes", None, [{"a": (1, {2})}, frozenset({3})]])
+def test_what_any_interpreter_can_load_needs_no_cloudpickle(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = pack(itself)
+    monkeypatch.setattr(_tasks, "dump", lambda *_: pytest.fail("cloudpickle"))
+    assert unpack(run(blob, enclose([value, [value]]))) == [value, [value]]
+
+
+def test_one_object_of_a_module_that_goes_by_value_is_met_wherever_it_is() -> None:
+    blob = enclose([1, {"deep": [(Own(2),)]}], (HERE,))
+    assert b"cloudpickle" in blob
+    assert b"cloudpickle" not in enclose([1, {"deep": [(2,)]}], (HERE,))
+
+
+def test_nothing_of_an_attempt_without_cloudpickle_is_left() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for value in ([1], [Own(1)]):
+            enclose(value, (HERE,))
+        left = [one for one in gc.get_objects() if isinstance(one, pickle.Pickler)]
+    finally:
+        gc.enable()
+    assert not left
 
 
 def test_a_result_of_a_type_that_cannot_be_hashed_is_named() -> None:
