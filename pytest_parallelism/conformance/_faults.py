@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import threading
 import time
 import traceback
@@ -63,7 +64,10 @@ def played(
     ``folder``: an empty one. More than one fault only where all are gentle.
     """
     if faults and faults[0].name in ALONE:
-        return [ALONE[faults[0].name](strategy, options, folder, _GRACE_SECONDS)]
+        # Python's fork server makes a socket among its temporary files, whose path may have 107 bytes: beside
+        # xdist, the folder of a test is too long for that.
+        with tempfile.TemporaryDirectory(prefix="pp-", ignore_cleanup_errors=True) as short:
+            return [ALONE[faults[0].name](strategy, options, Path(short), _GRACE_SECONDS)]
     notes, temporary = folder / "notes", folder / "temporary"
     notes.mkdir()
     temporary.mkdir()
