@@ -82,6 +82,8 @@ def catch(exc: BaseException, *, cause: BaseException | None = None, where: str 
     ``cause``: whose traceback to send instead of its own. ``where``: stands above the traceback.
     """
     shown = cause or exc
+    if isinstance(shown, MemoryError):
+        traceback.clear_frames(shown.__traceback__)  # what the task had: to tell of it takes memory too
     trace = where + "".join(traceback.format_exception(type(shown), shown, shown.__traceback__))
     for form in (_whole, _parts):
         with contextlib.suppress(BaseException):

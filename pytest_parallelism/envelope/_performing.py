@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from . import _speech
+from ._parts import Parts
 from ._tasks import answered, attempted, telling
 from ._weights import weight
 from ._worker import start_worker
@@ -47,7 +48,11 @@ def perform(folder: str, slot: int, function: bytes | str, start: int, payload: 
 
 def perform_here(blob: bytes, payload: Any, start: int) -> Answer:
     """`perform` of a function that is here already."""
-    results, failure = attempted(blob, payload, start)
+    return _answer(blob, attempted(blob, payload, start), start)
+
+
+def _answer(blob: bytes, outcome: tuple[list[Any], Parts | None], start: int) -> Answer:
+    results, failure = outcome
     if failure is None and not _speech.said and weight(results) is not None:
         return results
     good, parts = (False, failure) if failure is not None else answered(blob, results, start)

@@ -129,7 +129,11 @@ def run(blob: bytes, payload: Payload, start: int = 0) -> bytes:
 
 def ran(blob: bytes, payload: Payload, start: int = 0) -> Parts:
     """`run`, its answer in parts."""
-    results, failure = attempted(blob, payload, start)
+    return _to_send(blob, attempted(blob, payload, start), start)
+
+
+def _to_send(blob: bytes, outcome: tuple[list[Any], Parts | None], start: int) -> Parts:
+    results, failure = outcome
     answer = failure or answered(blob, results, start)[1]
     return Parts((telling(answer),)) if _speech.said else answer
 
@@ -140,12 +144,20 @@ def telling(answer: Parts) -> bytes:
 
 
 def attempted(blob: bytes, payload: Payload, start: int = 0) -> tuple[list[Any], Parts | None]:
-    """Results of a `run` as they are, or its first error for `unpack`."""
+    """Results of a `run` as they are, or its first error for `unpack`.
+
+    Callers keep neither in a variable: the traceback of an error, which may be among the results too, holds
+    their frames, and so all that the task had would stay until Python looks for garbage.
+    """
     try:
         fn, items = _task(blob, payload)
     except NotTransferable as exc:
         return [], _wire(_ERROR, catch(exc, cause=exc.__cause__))
-    results, failure = attempt(fn, items)
+    return _told(attempt(fn, items), start)
+
+
+def _told(outcome: tuple[list[Any], Failure | None], start: int) -> tuple[list[Any], Parts | None]:
+    results, failure = outcome
     return (results, None) if failure is None else ([], _failed(failure, start))
 
 

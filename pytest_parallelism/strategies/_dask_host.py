@@ -12,7 +12,8 @@ import multiprocessing
 import signal
 import sys
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 __all__ = ["START", "main"]
@@ -45,21 +46,24 @@ def main() -> None:
     )
     # Workers exist before the scheduler's loop and threads do, which no fork would bear.
     context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    told = []
+    told, processes = [], []
     for name in range(workers):
         there, here = context.Pipe(duplex=False)
-        context.Process(target=_worker, args=(there, name, folder)).start()
+        process = context.Process(target=_worker, args=(there, name, folder))
+        process.start()
         told.append(here)
+        processes.append(process)
     if sys.platform != "win32":
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a lost worker is gone at once, and never a zombie
-    asyncio.run(_schedule(told))
+    asyncio.run(_schedule(told, processes))
 
 
-async def _schedule(told: Sequence[Connection]) -> None:
+async def _schedule(told: Sequence[Connection], processes: Sequence[BaseProcess]) -> None:
     from distributed import Scheduler
 
     scheduler: Any = Scheduler(host=_LOOPBACK, port=0, security=_security(), protocol="tcp", **_DASHBOARD)
     async with scheduler:
+        scheduler.add_plugin(_ending(processes))
         for connection in told:
             connection.send(scheduler.address)
         while len(scheduler.workers) < len(told):  # Dask has no event for it
@@ -67,6 +71,29 @@ async def _schedule(told: Sequence[Connection]) -> None:
         sys.stdout.write(f"{scheduler.address}\n")
         sys.stdout.flush()
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+def _ending(processes: Sequence[BaseProcess]) -> Any:
+    """What kills a worker that the scheduler has given up, so that it is known as lost.
+
+    One that had no memory for a message may run on for ever, and Dask its tasks elsewhere, as if nothing was.
+    """
+    from distributed.diagnostics.plugin import SchedulerPlugin
+
+    class Ending(SchedulerPlugin):  # type: ignore[misc]  # Dask has no type information
+        def __init__(self) -> None:
+            self.known: dict[str, BaseProcess] = {}
+
+        def add_worker(self, scheduler: Any, worker: str) -> None:
+            self.known[worker] = processes[scheduler.workers[worker].name]
+
+        def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:  # noqa: ARG002  # Dask gives it
+            process = self.known[worker]
+            if not wait([process.sentinel], 0):  # a number that is free again may be another's
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+
+    return Ending()
 
 
 def _worker(told: Connection, name: int, folder: str) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -202,6 +203,20 @@ def test_a_killed_run_leaves_nothing_untouched(tmp_path: Path) -> None:
 
 def runs(one: int) -> bool:
     return Path(f"/proc/{one}").exists()
+
+
+def test_a_worker_that_the_scheduler_has_given_up_is_lost_though_it_lives() -> None:
+    async def give_up(dask_scheduler: Any, address: str) -> None:
+        await dask_scheduler.remove_worker(address, stimulus_id="test", close=False)
+
+    clusters.end_kept()
+    with DASK.open(2, options()) as pool:
+        assert isinstance(pool, HasNative)
+        given_up, stopped = next(iter(pool.native.run(os.getpid).items()))
+        os.kill(stopped, signal.SIGSTOP)  # it hears of nothing
+        pool.native.run_on_scheduler(give_up, address=given_up)
+        with pytest.raises(WorkerLost, match=str(stopped)):
+            pool.map(pid, range(4))
 
 
 def test_an_answer_that_goes_with_its_worker_is_waited_for_again() -> None:

@@ -6,9 +6,11 @@ import gc
 import pickle
 import sys
 import threading
+import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelism.envelope import (
+    Collecting,
     Packer,
     Parts,
+    Trying,
     _tasks,
     enclose,
     enclosed,
@@ -28,6 +32,7 @@ from pytest_parallelism.envelope import (
     shipped,
     unpack,
 )
+from pytest_parallelism.envelope._performing import perform_here
 from pytest_parallelism.errors import NotTransferable
 
 HERE: ModuleType = sys.modules[__name__]
@@ -112,6 +117,62 @@ def test_nothing_of_an_attempt_without_cloudpickle_is_left() -> None:
     finally:
         gc.enable()
     assert not left
+
+
+class Kept:
+    """What a task has in hand when it fails."""
+
+    known: ClassVar[list[weakref.ref[Kept]]] = []
+
+    def __init__(self) -> None:
+        self.known.append(weakref.ref(self))
+
+
+def fails(item: Any) -> None:
+    kept = Kept()
+    try:
+        raise KeyError(item)
+    except KeyError:
+        raise ValueError(kept is None) from None
+
+
+def starves(_item: Any) -> None:
+    kept = Kept()
+    raise MemoryError(kept is None)
+
+
+def test_what_a_task_had_is_let_go_before_its_lack_of_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = []
+
+    def format_exception(*of: Any) -> list[str]:
+        alive.append([one for one in Kept.known if one()])
+        return formatted(*of)
+
+    formatted = traceback.format_exception
+    monkeypatch.setattr(traceback, "format_exception", format_exception)
+    Kept.known.clear()
+    with pytest.raises(MemoryError) as caught:
+        unpack(run(pack(starves), enclose([1])))
+    assert Kept.known
+    assert alive == [[]]
+    assert "in starves" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("perform", [run, lambda blob, data: run_there(PREPARED, blob, data), perform_here])
+@pytest.mark.parametrize("fn", [fails, Collecting(fails), Trying(fails, collects=True, retries=1)])
+def test_a_worker_keeps_nothing_of_a_task_that_failed(
+    fn: Callable[[Any], Any], perform: Callable[..., Any]
+) -> None:
+    perform(pack(fn), enclose([1]), *([0] if perform is perform_here else []))  # loads what it takes
+    Kept.known.clear()
+    gc.collect()
+    gc.disable()
+    try:
+        perform(pack(fn), enclose([1, 2]), *([0] if perform is perform_here else []))
+        assert Kept.known
+        assert not [one for one in Kept.known if one()]
+    finally:
+        gc.enable()
 
 
 def test_a_result_of_a_type_that_cannot_be_hashed_is_named() -> None:
