@@ -25,6 +25,7 @@ from pytest_parallelism.strategy import HasKept, HasNative, StrategyOptions
 
 from .apart import dask_apart
 from .conftest import KNOWN, EngineConformance
+from .waiting import waited
 
 np = pytest.importorskip("numpy")
 
@@ -215,6 +216,7 @@ def test_a_worker_that_the_scheduler_has_given_up_is_lost_though_it_lives() -> N
         given_up, stopped = next(iter(pool.native.run(os.getpid).items()))
         os.kill(stopped, signal.SIGSTOP)  # it hears of nothing
         pool.native.run_on_scheduler(give_up, address=given_up)
+        assert waited(lambda: not runs(stopped))  # a map that ends before is right
         with pytest.raises(WorkerLost, match=str(stopped)):
             pool.map(pid, range(4))
 
