@@ -106,10 +106,7 @@ def enclose_without(
     """
     sent = list(items)
     try:
-        parts = plain(sent)
-        if parts is None:
-            parts = Parts()
-            dump(sent, parts, by_value, functools.partial(_Without, place=place))
+        parts = plain(sent) or dump(sent, by_value, functools.partial(_Without, place=place))
     except PoolError:
         raise
     except Exception:  # noqa: BLE001  # whatever a user's __reduce__ raises: `enclosed` names the item

@@ -160,10 +160,10 @@ def _register(modules: Iterable[ModuleType], added: list[ModuleType]) -> None:
 
 def dump(
     obj: Any,
-    parts: Parts,
     by_value: Iterable[ModuleType] = (),
     pickler: Callable[[Parts, list[ModuleType], Iterable[ModuleType]], Pickler] = Pickler,
-) -> None:
+) -> Parts:
+    parts = Parts()
     added: list[ModuleType] = []
     with _pickling:
         try:
@@ -172,6 +172,7 @@ def dump(
         finally:
             for module in added:
                 cloudpickle.unregister_pickle_by_value(module)
+    return parts
 
 
 def _importable(module: ModuleType) -> bool:

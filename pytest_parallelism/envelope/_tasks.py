@@ -60,10 +60,7 @@ def enclosed(items: Sequence[Any], by_value: Iterable[ModuleType] = (), start: i
     """`enclose` in parts, among which large items of type bytes are the very items."""
     try:
         sent = items if type(items) is list else list(items)
-        parts = plain(sent)
-        if parts is None:
-            parts = Parts()
-            dump(sent, parts, by_value)
+        parts = plain(sent) or dump(sent, by_value)
     except Exception as exc:
         index, item = _guilty(items, functools.partial(dumps, by_value=by_value))
         raise NotTransferable(
@@ -223,15 +220,13 @@ def _wire(kind: int, value: Any) -> Parts:
 
 
 def _send(blob: bytes, answer: tuple[int, Sequence[Any]]) -> Parts:
-    parts = Parts()
     if blob not in _needs_cloudpickle:
         with contextlib.suppress(Exception):
+            parts = Parts()
             pickle.Pickler(parts, pickle.HIGHEST_PROTOCOL).dump(answer)
             return parts
         _needs_cloudpickle.add(blob)
-        parts = Parts()
-    dump(answer, parts)
-    return parts
+    return dump(answer)
 
 
 def _function(blob: bytes) -> _Function:

@@ -158,17 +158,25 @@ def test_what_a_task_had_is_let_go_before_its_lack_of_memory_is_told(monkeypatch
     assert "in starves" in str(caught.value.__cause__)
 
 
-@pytest.mark.parametrize("perform", [run, lambda blob, data: run_there(PREPARED, blob, data), perform_here])
+@pytest.mark.parametrize(
+    "perform",
+    [
+        run,
+        lambda blob, data: run_there(PREPARED, blob, data),
+        lambda blob, data: perform_here(blob, data, start=0),
+    ],
+    ids=["run", "run_there", "perform_here"],
+)
 @pytest.mark.parametrize("fn", [fails, Collecting(fails), Trying(fails, collects=True, retries=1)])
 def test_a_worker_keeps_nothing_of_a_task_that_failed(
     fn: Callable[[Any], Any], perform: Callable[..., Any]
 ) -> None:
-    perform(pack(fn), enclose([1]), *([0] if perform is perform_here else []))  # loads what it takes
+    perform(pack(fn), enclose([1]))  # loads what it takes
     Kept.known.clear()
     gc.collect()
     gc.disable()
     try:
-        perform(pack(fn), enclose([1, 2]), *([0] if perform is perform_here else []))
+        perform(pack(fn), enclose([1, 2]))
         assert Kept.known
         assert not [one for one in Kept.known if one()]
     finally:
