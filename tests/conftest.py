@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,11 @@ from hypothesis import HealthCheck, settings
 # The example suites are found so, and our own functions by what pickles them by name (joblib does) in fresh
 # interpreters. After what is installed, so that an installed wheel is what gets tested.
 sys.path.append(str(Path(__file__).parents[1]))
+
+# Those that the tests start are none of its workers, where pytest-xdist runs the tests: pytest-benchmark and
+# our plugin would measure nothing in them. It reads these only as a worker of its begins.
+for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
+    del os.environ[name]
 
 # No test judges by time: shared machines are slow at times, and that proves nothing.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -122,6 +122,28 @@ def test_os_errors_keep_their_file_name() -> None:
     assert caught.value.filename == "some.txt"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_an_error_is_told_where_the_task_has_left_no_file_to_open(in_python: Callable[[str], str]) -> None:
+    code = (
+        "import resource, sys, threading, pytest_parallelism.errors\n"
+        "from pytest_parallelism.envelope import run, start_worker, unpack\n"
+        "start_worker()\n"
+        "was = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (0, was[1]))\n"
+        "answer = run(b'cbuiltins\\nabs\\n.', ['x'])\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, was)\n"
+        "early = 'traceback' in sys.modules\n"
+        "try:\n"
+        "    unpack(answer)\n"
+        "except Exception as exc:\n"
+        "    print(early, exc, exc.__cause__)\n"
+    )
+    said = in_python(code)
+    assert said.startswith("False ")
+    assert "bad operand type for abs(): 'str'" in said
+    assert "Traceback (most recent call last):\n  File" in said
+
+
 def test_an_exception_that_cannot_travel_is_told_by_type_text_and_traceback() -> None:
     def fails(_: int) -> None:
         raise Locked

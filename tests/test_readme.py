@@ -60,9 +60,7 @@ def run_pytest(where: Path, *options: str) -> subprocess.CompletedProcess[str]:
     installed = any(point.name == "parallelism" for point in entry_points(group="pytest11"))
     plugin = [] if installed else ["-p", "pytest_parallelism.plugin"]
     command = [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", *options]
-    # Under pytest-xdist it would take itself for one of its workers, and pytest-benchmark would measure nothing.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    return subprocess.run(command, cwd=where, env=env, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")

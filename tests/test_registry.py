@@ -144,6 +144,18 @@ def test_an_unknown_name_among_names_is_an_error() -> None:
         expand(["threads", "nonsense"], KNOWN)
 
 
+def test_a_start_method_that_a_library_has_added_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import multiprocessing
+
+    from pytest_parallelism.strategies.processes import start_method
+
+    as_of_3_14: Any = lambda: ["spawn", "loky"]  # noqa: E731  # one line says it
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", as_of_3_14)
+    assert start_method({"start_method": "spawn"}, "processes") == "spawn"
+    with pytest.raises(UsageError, match="start_method must be one of spawn, not 'loky'"):
+        start_method({"start_method": "loky"}, "processes")
+
+
 def test_a_start_method_that_the_platform_lacks_is_an_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
     import multiprocessing
 

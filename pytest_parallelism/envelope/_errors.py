@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-import traceback
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -25,9 +25,7 @@ Failure = NamedTuple("Failure", [("position", int), ("error", BaseException)])  
 
 def unstopped(exc: RuntimeError) -> BaseException:
     """The StopIteration of a task, of which a generator made this RuntimeError (PEP 479); else itself."""
-    cause, last = exc.__cause__, exc.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
+    cause, last = exc.__cause__, _last(exc)
     ours = last is None or str(last.tb_frame.f_globals.get("__package__")).startswith(_PACKAGE)
     return cause if isinstance(cause, StopIteration) and ours else exc  # else a generator of the task's
 
@@ -54,10 +52,20 @@ def _from_keyboard(exc: BaseException) -> bool:
         return False
     import opcode  # which workers need seldom
 
-    last: TracebackType | None = exc.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
+    last = _last(exc)
     return last is None or last.tb_frame.f_code.co_code[last.tb_lasti] != opcode.opmap["RAISE_VARARGS"]
+
+
+def _entries(exc: BaseException) -> Iterator[TracebackType]:
+    """The entries of its traceback, the innermost last."""
+    entry = exc.__traceback__
+    while entry is not None:
+        yield entry
+        entry = entry.tb_next
+
+
+def _last(exc: BaseException) -> TracebackType | None:
+    return next(reversed([*_entries(exc)]), None)
 
 
 class RemoteTraceback(Exception):  # it is the cause shown under an error, not an error
@@ -83,8 +91,8 @@ def catch(exc: BaseException, *, cause: BaseException | None = None, where: str 
     """
     shown = cause or exc
     if isinstance(shown, MemoryError):
-        traceback.clear_frames(shown.__traceback__)  # what the task had: to tell of it takes memory too
-    trace = where + "".join(traceback.format_exception(type(shown), shown, shown.__traceback__))
+        _clear(shown)  # what the task had: to tell of it takes memory too
+    trace = where + _trace(shown)
     for form in (_whole, _parts):
         with contextlib.suppress(BaseException):
             data = form(exc)
@@ -104,6 +112,25 @@ def release(caught: Caught) -> BaseException:
             error = TaskFailed(f"an exception cannot be loaded in the parent ({type(exc).__name__}: {exc})")
     error.__cause__ = RemoteTraceback(caught.trace)
     return error
+
+
+def _clear(exc: BaseException) -> None:
+    for entry in _entries(exc):
+        with contextlib.suppress(RuntimeError):  # it still runs
+            entry.tb_frame.clear()
+
+
+def _trace(exc: BaseException) -> str:
+    try:
+        import traceback  # which workers need seldom: on Python 3.14 it takes 2 MB, by all that it imports
+    except (ImportError, OSError, MemoryError):  # the task has left no file to open, say
+        called = (
+            f'  File "{entry.tb_frame.f_code.co_filename}", line {entry.tb_lineno}, '
+            f"in {entry.tb_frame.f_code.co_name}\n"
+            for entry in _entries(exc)
+        )
+        return f"Traceback (most recent call last):\n{''.join(called)}{type(exc).__name__}\n"
+    return "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
 
 
 def _whole(exc: BaseException) -> bytes:

@@ -8,13 +8,20 @@ from contextlib import AbstractContextManager
 
 from ..strategy import Isolation, Pool, Strategy, StrategyOptions
 
-__all__ = ["METHODS", "by_method"]
+__all__ = ["METHODS", "by_method", "start_methods"]
 
 METHODS = ("fork", "forkserver", "spawn")
 _MOST_ON_WINDOWS = 61
 """As many as one process can wait for there (concurrent.futures' documentation)."""
 
 MakeOpen = Callable[[int, str, StrategyOptions], AbstractContextManager[Pool]]
+
+
+def start_methods() -> list[str]:
+    """This platform's, the default first; Python 3.14 tells of those that libraries have added, too."""
+    from multiprocessing import get_all_start_methods
+
+    return [method for method in get_all_start_methods() if method in METHODS]
 
 
 def by_method(family: str, method: str, make: MakeOpen) -> Strategy:
@@ -28,9 +35,7 @@ def by_method(family: str, method: str, make: MakeOpen) -> Strategy:
         return make(workers, method, options)
 
     def available(workers: int) -> str | None:
-        from multiprocessing import get_all_start_methods
-
-        if method not in get_all_start_methods():
+        if method not in start_methods():
             return f"{name}: {sys.platform} has no start method {method}; use {family}-spawn"
         if sys.platform == "win32" and workers > _MOST_ON_WINDOWS:
             return f"{name}: Windows allows {_MOST_ON_WINDOWS} worker processes at most, not {workers}"

@@ -33,6 +33,8 @@ from pytest_parallelism.envelope import (
 from pytest_parallelism.errors import NotTransferable
 from pytest_parallelism.workers import quiet_fork
 
+from .conftest import METHODS
+
 HERE = sys.modules[__name__]
 say = print
 SPEAKER = logging.getLogger("speaker")
@@ -59,7 +61,7 @@ def opened(method: str) -> ProcessPoolExecutor:
     return pool
 
 
-@pytest.fixture(params=multiprocessing.get_all_start_methods())
+@pytest.fixture(params=METHODS)
 def pool(request: pytest.FixtureRequest) -> Iterator[ProcessPoolExecutor]:
     with opened(request.param) as made:
         yield made
@@ -111,7 +113,7 @@ def test_levels_of_the_parent_hold_in_workers(caplog: pytest.LogCaptureFixture) 
     quiet = logging.getLogger("speaker.quiet")
     quiet.disabled = True
     try:
-        for method in multiprocessing.get_all_start_methods():
+        for method in METHODS:
             caplog.clear()
             with opened(method) as pool:
                 unpack(pool.submit(run, pack(logs, (HERE,)), enclose([1])).result(60))
@@ -174,7 +176,7 @@ def test_the_parents_filters_judge_what_arrives(answer: Answer) -> None:
             unpack(found)
 
 
-@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize("method", METHODS)
 def test_a_worker_that_loads_logging_late_has_the_levels_of_the_parent(
     method: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import subprocess
 import sys
 import threading
@@ -16,6 +15,8 @@ import pytest
 
 from pytest_parallelism import envelope
 from pytest_parallelism.errors import WorkersMissing
+
+from .conftest import METHODS
 
 HEAVY = ("asyncio", "cloudpickle", "inspect", "joblib", "logging", "numpy", "opcode", "psutil", "pytest")
 
@@ -42,7 +43,7 @@ def test_all_that_the_envelope_offers_is_there() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread waits, which needs the GIL")
-@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_worker_ends_with_its_parent_even_while_a_task_keeps_the_gil(method: str, tied: bool) -> None:
     if tied and method == "forkserver":
