@@ -49,7 +49,7 @@ class RunningTasks:
         """Raises in every thread that runs a task, once a task."""
         self._over = self._striking = True
         try:
-            for thread in tuple(self._running):
+            for thread in list(self._running):  # in one step, unlike tuple(), even where there is no GIL
                 self._running.discard(thread)
                 self._struck.add(thread)
                 raise_in(thread, _Ended)
@@ -63,7 +63,7 @@ class RunningTasks:
         a trace function Python 3.11 then never leaves the first bytecode of a function (our measurement).
         """
         if sys.version_info[:2] == (3, 11):
-            for thread in tuple(self._struck):
+            for thread in list(self._struck):
                 raise_in(thread, None)
             take_back(_Ended)
 

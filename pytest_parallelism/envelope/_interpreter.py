@@ -14,6 +14,9 @@ from ._tasks import run
 __all__ = ["run_ending", "start_interpreter"]
 
 _running = RunningTasks()
+_watching: threading.Thread | None = None
+"""Kept: where there is no GIL, the thread that made it runs the callback of its end, and would meet there,
+where every exception is ignored, the one that shall end its task."""
 
 
 def start_interpreter(line: int, settings: bytes) -> None:
@@ -22,9 +25,11 @@ def start_interpreter(line: int, settings: bytes) -> None:
     ``line``: descriptor of a pipe; a byte from it ends the task that runs, as nobody outside of the
     interpreter could. Its end ends the thread that waits for it. ``settings``: a pickled `WorkerSettings`.
     """
+    global _watching
     take_over(pickle.loads(settings))
     listen()
-    threading.Thread(target=_wait, args=(line,), name="end-watch").start()
+    _watching = threading.Thread(target=_wait, args=(line,), name="end-watch")
+    _watching.start()
 
 
 def _wait(line: int) -> None:

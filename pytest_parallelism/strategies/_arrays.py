@@ -218,7 +218,7 @@ class _Placing(Enclosing):
         self._pool.placings.discard(self)
         if self._lasting:
             self._lasting.free()
-        for start in tuple(self._by_chunk):
+        for start in list(self._by_chunk):
             self._by_chunk.pop(start).free()
 
 

@@ -364,7 +364,7 @@ class _Dispatcher:
             self._stopping = True
             os.write(self._bell, b".")
             self._thread.join()
-            for future in tuple(self._futures.values()):
+            for future in list(self._futures.values()):
                 future.cancel()
             self._fail(PoolError("the pool was closed"))
             os.close(self._wake)
@@ -390,7 +390,7 @@ class _Dispatcher:
             self._fail(exc)
 
     def _fail(self, error: BaseException) -> None:
-        for number in tuple(self._futures):
+        for number in list(self._futures):
             future = self._futures.pop(number, None)
             if future and not future.done() and (future.running() or future.set_running_or_notify_cancel()):
                 future.set_exception(error)

@@ -157,7 +157,7 @@ class Courier:
 
     def close(self) -> None:
         """Nothing comes any more: whoever waits hears of it."""
-        for asked in tuple(self._outstanding):
+        for asked in list(self._outstanding):
             Future.cancel(asked)
 
     # ---- on the loop of the client

@@ -219,7 +219,7 @@ class AsCompleted:
 
     def futures(self) -> Iterable[Future[Any]]:
         """See `InOrder.futures`."""
-        return tuple(self._starts)
+        return list(self._starts)
 
 
 Sent = InOrder | AsCompleted

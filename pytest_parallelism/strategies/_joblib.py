@@ -128,7 +128,7 @@ class Lasting:
         if self.fault is None and not self._waiting:
             self.untold = error
         self.fault = error
-        for key in tuple(self._waiting):
+        for key in list(self._waiting):
             self._answered(key, _Failed(error))
 
     def watch(self, processes: Sequence[BaseProcess]) -> None:

@@ -170,7 +170,7 @@ class ThreadingPool(ExecutorPool):
         while self._busy and time.monotonic() < end:
             time.sleep(0.001)
         self._running.spare()
-        left = ", ".join(thread.name for thread in tuple(self._busy))
+        left = ", ".join(thread.name for thread in list(self._busy))
         if left:
             return f"Python cannot end a thread that is in C code, so these were left running: {left}"
         return "its tasks were ended"

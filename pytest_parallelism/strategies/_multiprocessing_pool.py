@@ -130,7 +130,7 @@ class MultiprocessingPool(ExecutorPool):
         """Every job, now or later, fails with this error."""
         self._fault = self._fault or error
         self.ended = str(self._fault)
-        jobs = tuple(self._jobs.values())
+        jobs = list(self._jobs.values())
         self._untold = None if jobs else self._fault
         for job in jobs:
             job.fail(self._fault)

@@ -90,7 +90,7 @@ class Tasks:
         """Ends all futures with that error, and those to come."""
         with self._lock:
             self.failed = self.failed or error
-            futures = [future for future in tuple(self._in_hand) if self._taken(future)]
+            futures = [future for future in list(self._in_hand) if self._taken(future)]
             futures += [future for future, _ in self._waiting if future.set_running_or_notify_cancel()]
             self._waiting.clear()
         for future in futures:

@@ -127,7 +127,7 @@ class StreamingThreads(TaskThreads):
 
     def busy(self) -> bool:
         """See `ExecutorPool`."""
-        for stream in tuple(self._abandoned):
+        for stream in list(self._abandoned):
             if not stream.pending():
                 self._abandoned.discard(stream)
         return bool(self._abandoned) or super().busy()
