@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -98,6 +99,8 @@ def export(results: Results, target: str) -> list[Path]:
 
 def _obstacle(path: Path, *, folder: bool) -> str | None:
     """What is in the way of a file or a folder there, in words."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.stat()  # raises where there can be no such name; from Python 3.14 on, is_dir and exists say no
     if path.is_dir() and not folder:
         return "it is a folder"
     above = next(parent for parent in (path, *path.absolute().parents) if parent.exists())

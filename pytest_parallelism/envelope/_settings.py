@@ -7,6 +7,7 @@ import warnings
 from functools import partial
 from typing import Any, NamedTuple
 
+from ._inherited import Inherited
 from ._loading import when_loaded
 
 __all__ = ["WorkerSettings", "take_over", "worker_settings"]
@@ -21,32 +22,40 @@ WorkerSettings = NamedTuple(  # noqa: UP014  # see `_errors`
         ("disabled", int),
         ("levels", dict[str, tuple[int, bool]]),
         ("filters", tuple[_Filter, ...]),
+        ("inherited", Inherited),
     ],
 )
-"""Levels of loggers (see `_logs.levels`) and filters of warnings, as they are in the parent."""
+"""Levels of loggers (see `_logs.levels`), filters of warnings and what is inherited, as in the parent."""
 
 
 def worker_settings() -> WorkerSettings:
     """What `start_worker` needs to know about this process; picklable."""
     from ._logs import levels
 
-    filters: Any = tuple(warnings.filters)  # typeshed allows them more than Python makes
     named = tuple(
         (action, message, (category.__module__, category.__qualname__), module, line)
-        for action, message, category, module, line in filters
+        for action, message, category, module, line in _filters()
     )
-    return WorkerSettings(*levels(), named)
+    return WorkerSettings(*levels(), named, Inherited())
 
 
 def take_over(settings: WorkerSettings) -> None:
     """Makes levels and filters of this process those of its parent."""
     when_loaded("logging", partial(_set_levels, settings))
     warnings.resetwarnings()
-    filters: Any = warnings.filters
-    filters[:] = [
+    warnings.filters[:] = _filters()[:] = [  # type: ignore[index]  # typeshed allows them more than Python makes
         (action, message, _category(*category), module, line)
         for action, message, category, module, line in settings.filters
     ]
+
+
+def _filters() -> list[Any]:
+    """Those that hold here: without a GIL, `catch_warnings` makes some for its context and its threads only.
+
+    Such are not `warnings.filters` (Python 3.14: ``sys.flags.context_aware_warnings``).
+    """
+    filters: list[Any] = getattr(warnings, "_get_filters", lambda: warnings.filters)()
+    return filters
 
 
 def _set_levels(settings: WorkerSettings) -> None:

@@ -186,8 +186,13 @@ def _outside_of_event_loops() -> Iterator[None]:
     if asyncio is None or running is None:
         yield
         return
+    cell = asyncio.current_task()
+    if cell:  # from Python 3.14 on a thread has one task that runs, and not one for each of its loops
+        asyncio.tasks._leave_task(running, cell)
     asyncio._set_running_loop(None)
     try:
         yield
     finally:
         asyncio._set_running_loop(running)
+        if cell:
+            asyncio.tasks._enter_task(running, cell)

@@ -32,7 +32,7 @@ from ..strategy import Chunk, StrategyOptions
 from ..workers import Crew, Job, OutOfTime
 from ._chunks import Deadline
 from ._executors import ExecutorPool, Send
-from ._watch import in_main
+from ._watch import tied
 
 __all__ = ["CrewPool", "Enclosing"]
 
@@ -86,11 +86,9 @@ class CrewPool(ExecutorPool):
     def start(self) -> None:
         """Starts the processes and proves that they run at once."""
         options = self._options
-        # A fork server outlives the parent as long as one of its workers does.
-        tied = self._method != "forkserver" and in_main()
         initializer = options.initializer
         prepare = pack(_Prepare(initializer), options.by_value) if initializer else None
-        setup = functools.partial(start_worker, options.native_threads, tied, worker_settings())
+        setup = functools.partial(start_worker, options.native_threads, tied(self._method), worker_settings())
         self._crew.start(setup, prepare, options.start_timeout)
 
     def stream(

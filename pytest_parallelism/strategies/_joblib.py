@@ -21,7 +21,8 @@ from ..envelope._performing import start_pool_worker
 from ..errors import PoolError
 from ..strategy import StrategyOptions
 from ..workers import bounded, end, hidden_main, lost, quiet_fork
-from ._watch import Watch, ended, in_main, let_go, sender_ended, taken_over
+from ._methods import default_method
+from ._watch import Watch, ended, let_go, sender_ended, taken_over, tied
 
 __all__ = ["Lasting", "LastingLoky", "LastingMultiprocessing", "LastingThreading"]
 
@@ -197,7 +198,7 @@ class LastingMultiprocessing(Lasting):
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
         """Called by joblib before each call; makes the pool in the first."""
         if self._pool is None:
-            args = (self.options.native_threads, in_main(), worker_settings())
+            args = (self.options.native_threads, tied(default_method()), worker_settings())
             base: Any = super()
             with hidden_main(), quiet_fork():
                 base.configure(
@@ -256,7 +257,7 @@ class LastingLoky(Lasting):
     def _make(self, n_jobs: int, parallel: Any, kwargs: dict[str, Any]) -> None:
         limit = self.options.native_threads
         self.inner_max_num_threads = limit
-        args = (limit, in_main(), worker_settings())
+        args = (limit, tied("loky"), worker_settings())
         base: Any = super()
         with hidden_main():
             base.configure(

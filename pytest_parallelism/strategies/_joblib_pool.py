@@ -20,6 +20,7 @@ from ..workers import lost
 from ._chunks import Deadline, chunked
 from ._executors import ExecutorPool, Send
 from ._joblib import Lasting, LastingLoky, LastingMultiprocessing, LastingThreading
+from ._methods import default_method
 
 __all__ = ["LokyPool", "MultiprocessingPool", "ThreadingPool"]
 
@@ -216,10 +217,7 @@ class MultiprocessingPool(ThreadingPool):
 
     def info(self) -> Mapping[str, str]:
         """See `HasInfo`."""
-        import multiprocessing
-
-        allowed = multiprocessing.get_start_method(allow_none=True)
-        return {"start_method": allowed or multiprocessing.get_all_start_methods()[0]}
+        return {"start_method": default_method()}
 
     def open_answer(self, answer: Answer) -> list[Any]:
         """See `ThreadingPool`."""

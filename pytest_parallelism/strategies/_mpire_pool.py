@@ -21,7 +21,7 @@ from ..envelope._performing import perform, start_pool_worker
 from ..strategy import StrategyOptions
 from ..workers import bounded, end, hidden_main, quiet_fork
 from ._multiprocessing_pool import MultiprocessingPool
-from ._watch import Watch, in_main
+from ._watch import Watch, tied
 
 __all__ = ["MpirePool"]
 
@@ -72,9 +72,7 @@ class MpirePool(MultiprocessingPool):
         from mpire.params import WorkerMapParams
         from mpire.pool import WorkerPool
 
-        # A fork server outlives the parent as long as one of its workers does.
-        tied = self._method != "forkserver" and in_main()
-        begin = partial(_begin, self._options.native_threads, tied, worker_settings())
+        begin = partial(_begin, self._options.native_threads, tied(self._method), worker_settings())
         pool: Any = WorkerPool(self.workers, start_method=self._method)
         pool.map_params = WorkerMapParams(_numbered, begin)
         pool._results_handler = self._listen

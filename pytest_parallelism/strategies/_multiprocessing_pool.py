@@ -17,7 +17,7 @@ from ..strategy import Chunk, StrategyOptions
 from ..workers import hidden_main, in_slices, quiet_fork
 from ._chunks import Deadline, chunked
 from ._executors import ExecutorPool, Send
-from ._watch import Watch, ended, in_main, taken_over
+from ._watch import Watch, ended, taken_over, tied
 
 __all__ = ["MultiprocessingPool"]
 
@@ -160,11 +160,9 @@ class MultiprocessingPool(ExecutorPool):
     def start(self) -> None:
         """Starts the processes and proves that they run at once."""
         options, method = self._options, self._method
-        # A fork server outlives the parent as long as one of its workers does.
-        tied = method != "forkserver" and in_main()
         with hidden_main() if method != "fork" else quiet_fork():
             self._pool = multiprocessing.get_context(method).Pool(
-                self.workers, start_pool_worker, (options.native_threads, tied, worker_settings())
+                self.workers, start_pool_worker, (options.native_threads, tied(method), worker_settings())
             )
             self._watch = Watch(taken_over(self._pool), self.fail)
             rendezvous(

@@ -18,7 +18,7 @@ from ..strategy import StrategyOptions
 from ..workers import Aside, Started, end, hidden_main, lost, quiet_fork
 from ._chunks import Deadline
 from ._executors import ExecutorPool, Send
-from ._watch import Watch, in_main, let_go, sender_ended
+from ._watch import Watch, let_go, sender_ended, tied
 
 __all__ = ["ProcessesPool"]
 
@@ -63,9 +63,7 @@ class ProcessesPool(ExecutorPool):
         self._processes: Sequence[BaseProcess] = ()
         self._watch: Watch | None = None
         self._shutting: Aside | None = None
-        # A fork server outlives the parent as long as one of its workers does.
-        tied = method != "forkserver" and in_main()
-        self._executor = self._made((options.native_threads, tied, worker_settings()))
+        self._executor = self._made((options.native_threads, tied(method), worker_settings()))
         self._queues: Any = self._executor._call_queue, self._executor._result_queue
 
     def _made(self, initargs: tuple[Any, ...]) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..workers import bounded, end, end_of, kill_group, lost
 
-__all__ = ["Watch", "ended", "in_main", "let_go", "sender_ended", "taken_over"]
+__all__ = ["Watch", "ended", "let_go", "sender_ended", "taken_over", "tied"]
 
 _JOIN_SECONDS = 1.0
 
@@ -181,6 +181,10 @@ def sender_ended(queue: Any) -> None:
         queue._thread.join(_JOIN_SECONDS)
 
 
-def in_main() -> bool:
-    """Whether this is the main thread, which lives as long as the process."""
-    return threading.current_thread() is threading.main_thread()
+def tied(method: str) -> bool:
+    """Whether a worker that this thread starts by that method can be tied to it (see `start_worker`).
+
+    The main thread lives as long as the process. A fork server, which starts the worker itself, outlives the
+    parent as long as one of its workers does.
+    """
+    return method != "forkserver" and threading.current_thread() is threading.main_thread()

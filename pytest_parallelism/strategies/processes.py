@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..strategy import Isolation, Pool, Strategy, StrategyOptions
-from ._methods import METHODS, by_method, start_methods
+from ._methods import METHODS, by_method, default_method, start_methods
 
 __all__ = ["STRATEGIES", "posix_only", "start_method"]
 
@@ -24,12 +24,8 @@ def posix_only(name: str) -> str | None:
 
 def start_method(extra: Mapping[str, Any], name: str) -> str:
     """The start method that an option names, else Python's default. Raises `UsageError`."""
-    import multiprocessing
-
-    known = start_methods()
-    # get_start_method() without allow_none would fix the default for the user's whole process.
-    method = extra.get("start_method") or multiprocessing.get_start_method(allow_none=True) or known[0]
-    if method not in known:
+    method = extra.get("start_method") or default_method()
+    if method not in (known := start_methods()):
         raise UsageError(f"{name}: start_method must be one of {', '.join(known)}, not {method!r}")
     return str(method)
 

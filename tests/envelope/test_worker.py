@@ -27,8 +27,8 @@ def test_a_worker_imports_nothing_heavy(in_python: Callable[[str], str]) -> None
         # With which typing calls Python's compiler.
         "typing.ForwardRef = type('ForwardRef', (), {'__init__': lambda *_, **__: sys.exit('compiled')});"
         "from pytest_parallelism.envelope import _frames, _meeting, _serve, _shipping, start_worker, run;"
-        "from pytest_parallelism.envelope._settings import WorkerSettings;"
-        "start_worker(None, False, WorkerSettings(0, {}, ()));"
+        "from pytest_parallelism.envelope._settings import Inherited, WorkerSettings;"
+        "start_worker(None, False, WorkerSettings(0, {}, (), Inherited()));"
         "run(b'cbuiltins\\nabs\\n.', [-1]);"
         f"sys.__stdout__.write(str([name for name in {HEAVY} if name in sys.modules]))"
     )
