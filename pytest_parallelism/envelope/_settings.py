@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ._inherited import Inherited
 from ._loading import when_loaded
@@ -54,8 +54,7 @@ def _filters() -> list[Any]:
 
     Such are not `warnings.filters` (Python 3.14: ``sys.flags.context_aware_warnings``).
     """
-    filters: list[Any] = getattr(warnings, "_get_filters", lambda: warnings.filters)()
-    return filters
+    return cast("list[Any]", getattr(warnings, "_get_filters", lambda: warnings.filters)())
 
 
 def _set_levels(settings: WorkerSettings) -> None:

@@ -267,34 +267,6 @@ def test_it(parallel, capfd):
     )
 
 
-def test_workers_of_a_fork_server_have_what_the_test_has_and_not_the_server(suite: Suite) -> None:
-    """It is started once, and by the first of them."""
-    passed(
-        suite,
-        """
-by_fork_server = pytest.mark.parallel_strategies(
-    "processes-forkserver", "process-pool-executor-forkserver", "multiprocessing-pool-forkserver", workers=1
-)
-
-
-def writes(item):
-    if away():
-        os.write(1, b"out ")
-        os.write(2, b"err ")
-    return sorted(name for name in os.environ if name.startswith("OWN_"))
-
-
-@by_fork_server
-@pytest.mark.parametrize("name", ["OWN_A", "OWN_B"])
-def test_it(parallel, capfd, monkeypatch, name):
-    monkeypatch.setenv(name, "set")
-    assert parallel.map(writes, [1]) == [[name]]
-    assert tuple(capfd.readouterr()) == ("out ", "err ")
-""",
-        count=6,
-    )
-
-
 WARNS = """
 class OwnWarning(UserWarning):
     pass
