@@ -357,7 +357,8 @@ def test_bytes_are_counted_exactly_by_threads_that_switch_often() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_child_forked_while_a_thread_packs_can_pack() -> None:
     with _by_value._pickling, _tasks._loading:
-        child = os.fork()
+        with quiet_fork():
+            child = os.fork()
         if child == 0:
             signal.alarm(30)
             thread = threading.Thread(target=lambda: os._exit(0 if run(pack(abs), enclose([1])) else 1))

@@ -20,7 +20,7 @@ def test_the_environment_is_plain_and_names_what_speedups_depend_on() -> None:
     found = environment(CORES)
     assert json.loads(json.dumps(dict(found), allow_nan=False)) == found
     assert (found["cores"], found["usable_cores"], found["quota"]) == (16, 3, 3.5)
-    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert str(found["python"]).startswith(".".join(map(str, sys.version_info[:3])))  # 3.15.0rc2, say
     assert found["cpu_model"]
 
 
