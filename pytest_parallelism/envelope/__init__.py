@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ._ending import RunningTasks, raise_in, take_back
     from ._errors import Caught, Failure, RemoteTraceback, catch, release, task_error, unstopped
     from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox, Rooms, line
-    from ._interpreter import run_ending, start_interpreter
+    from ._interpreter import hand_over, open_handed, run_ending, start_interpreter
     from ._meeting import Seen, rendezvous
     from ._packing import Packer
     from ._parts import Bare, Parts
@@ -76,6 +76,7 @@ __all__ = [
     "drag",
     "enclose",
     "enclosed",
+    "hand_over",
     "heard",
     "interpreter",
     "is_async",
@@ -83,6 +84,7 @@ __all__ = [
     "live_threads",
     "named",
     "note",
+    "open_handed",
     "pack",
     "preparation",
     "preparing",
@@ -143,6 +145,7 @@ _HOMES = {
     "drag": "_drag",
     "enclose": "_tasks",
     "enclosed": "_tasks",
+    "hand_over": "_interpreter",
     "heard": "_speech",
     "interpreter": "_remote",
     "is_async": "_wrappers",
@@ -150,6 +153,7 @@ _HOMES = {
     "live_threads": "_recording",
     "named": "_wrappers",
     "note": "_trying",
+    "open_handed": "_interpreter",
     "pack": "_tasks",
     "preparation": "_remote",
     "preparing": "_worker",

@@ -23,7 +23,7 @@ from ._shipped import came, went
 from ._worker import limit_native_threads
 from ._wrappers import named
 
-__all__ = ["enclose", "enclosed", "pack", "ran", "run", "run_async", "unpack"]
+__all__ = ["enclose", "enclosed", "pack", "ran", "run", "run_async", "to_send", "unpack"]
 
 _CACHED_FUNCTIONS = 8
 _RESULTS, _MIXED, _ERROR, _SAID = range(4)
@@ -126,10 +126,11 @@ def run(blob: bytes, payload: Payload, start: int = 0) -> bytes:
 
 def ran(blob: bytes, payload: Payload, start: int = 0) -> Parts:
     """`run`, its answer in parts."""
-    return _to_send(blob, attempted(blob, payload, start), start)
+    return to_send(blob, attempted(blob, payload, start), start)
 
 
-def _to_send(blob: bytes, outcome: tuple[list[Any], Parts | None], start: int) -> Parts:
+def to_send(blob: bytes, outcome: tuple[list[Any], Parts | None], start: int) -> Parts:
+    """What `attempted` gave, for `unpack`."""
     results, failure = outcome
     answer = failure or answered(blob, results, start)[1]
     return Parts((telling(answer),)) if _speech.said else answer

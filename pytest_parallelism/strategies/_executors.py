@@ -261,10 +261,10 @@ class UserExecutor(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Waits for what was submitted; the pool itself ends the workers."""
         if cancel_futures:
-            for future in tuple(self.outstanding):
+            for future in list(self.outstanding):
                 future.cancel()
         if wait:
-            _wait(tuple(self.outstanding))
+            _wait(list(self.outstanding))
 
     def _track(self, inner: Future[Any], pick: Callable[[list[Any]], Any]) -> Future[Any]:
         outer = Outer(inner)

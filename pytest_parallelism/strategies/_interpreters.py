@@ -11,7 +11,7 @@ from concurrent import futures
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from typing import Any
 
-from ..envelope import enclose, pack, rendezvous, run_ending, unpack, worker_settings
+from ..envelope import hand_over, open_handed, pack, rendezvous, run_ending, worker_settings
 from ..errors import PoolError
 from ..strategy import StrategyOptions
 from ..workers import bounded
@@ -50,12 +50,12 @@ class InterpretersPool(ThreadsPool):
         by_value = self._options.by_value
         blob = pack(fn, by_value)
         return lambda start, chunk: self._executor.submit(
-            run_ending, blob, enclose(chunk, by_value, start), start
+            run_ending, blob, hand_over(chunk, by_value, start), start
         )
 
     def open_answer(self, answer: Any) -> list[Any]:
         """See `Sending`."""
-        return unpack(answer)
+        return open_handed(answer)
 
     def translate(self, exc: BaseException) -> BaseException:
         """See `Sending`."""
