@@ -1,4 +1,4 @@
-"""What goes to another interpreter and comes back: small things pickled, large ones as they are."""
+"""What goes to another interpreter and comes back: as it is, where large or simple, or pickled."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def handed(items: list[Any]) -> Any:
     return sent, run_ending(pack(lambda item: item, (sys.modules[__name__],)), sent, 0)
 
 
-@pytest.mark.parametrize("items", [[LARGE], [LARGE, "a", b""], [TEXT], [LARGE] * 9], ids=len)
-def test_large_items_and_results_go_as_they_are(items: list[Any]) -> None:
+@pytest.mark.parametrize("items", [[LARGE], [TEXT, 1, None], [LARGE] * 9, [True, 2.5, 1 << 70], []])
+def test_large_and_few_simple_items_and_results_go_as_they_are(items: list[Any]) -> None:
     out, back = shipped()
     sent, answer = handed(items)
     assert sent == answer == tuple(items)
     assert open_handed(answer) == items
     went, came = shipped()
-    size = sum(map(len, items))
+    size = sum(len(item) for item in items if isinstance(item, (bytes, str)))
     assert went - out > size
-    assert came - back == size
+    assert size <= came - back <= size + 5 * len(items)
 
 
-@pytest.mark.parametrize("items", [[b"x"], [LARGE, 1], [Own(LARGE)], [[LARGE]], [None] * 20_000, []])
+@pytest.mark.parametrize("items", [[Own(b"x")], [Own(LARGE)], [[LARGE]], [None] * 20_000, [LARGE] * 9 + [1]])
 def test_other_items_and_results_are_pickled(items: list[Any]) -> None:
     sent, answer = handed(items)
     assert type(sent) is type(answer) is bytes
@@ -54,8 +54,21 @@ def test_an_error_of_a_large_item_comes_back() -> None:
 
 @pytest.mark.skipif(INTERPRETERS.obstacle(2) is not None, reason="needs Python 3.14")
 def test_they_cross_for_real() -> None:
-    items: list[Any] = [LARGE, TEXT, b"small", LARGE * 16]
+    items: list[Any] = [
+        LARGE,
+        TEXT,
+        b"small",
+        LARGE * 16,
+        True,
+        1 << 70,
+        None,
+        -0.5,
+        [LARGE],
+        (1,),
+        LARGE,
+        LARGE,
+    ]
     with INTERPRETERS.open(2, StrategyOptions(by_value=(sys.modules[__name__],))) as pool:
-        for chunk in (1, 4):
+        for chunk in (1, 4, len(items)):
             assert pool.map(lambda item: item, items, chunk_size=chunk) == items
-            assert pool.map(lambda item: len(item), items, chunk_size=chunk) == [len(item) for item in items]
+            assert pool.map(repr, items, chunk_size=chunk) == [repr(item) for item in items]
