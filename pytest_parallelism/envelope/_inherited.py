@@ -28,9 +28,11 @@ class Inherited:
 
 
 def _taken(environment: Mapping[str, str], streams: Sequence[tuple[int, Any]]) -> Inherited:
+    # Only what differs: libc keeps each variable that is set in a block of the heap, which then keeps its place.
     for name in os.environ.keys() - environment.keys():
         del os.environ[name]
-    os.environ.update(environment)
+    for name, value in environment.items() - os.environ.items():
+        os.environ[name] = value
     for number, sent in streams:
         came = sent.detach()
         os.dup2(came, number)
