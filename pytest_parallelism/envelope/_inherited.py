@@ -28,7 +28,7 @@ class Inherited:
 
 
 def _taken(environment: Mapping[str, str], streams: Sequence[tuple[int, Any]]) -> Inherited:
-    # Only what differs: libc keeps each variable that is set in a block of the heap, which then keeps its place.
+    # Only what differs: libc keeps each variable that is set on the heap, which it cannot give back below it.
     for name in os.environ.keys() - environment.keys():
         del os.environ[name]
     for name, value in environment.items() - os.environ.items():
