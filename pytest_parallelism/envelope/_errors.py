@@ -65,7 +65,10 @@ def _entries(exc: BaseException) -> Iterator[TracebackType]:
 
 
 def _last(exc: BaseException) -> TracebackType | None:
-    return next(reversed([*_entries(exc)]), None)
+    last = exc.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last
 
 
 class RemoteTraceback(Exception):  # it is the cause shown under an error, not an error

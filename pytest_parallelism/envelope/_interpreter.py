@@ -15,7 +15,7 @@ from ._parts import Parts
 from ._settings import take_over
 from ._shipped import came, went
 from ._tasks import attempted, enclose, to_send, unpack
-from ._weights import light_weight, weight
+from ._weights import FEW, light_weight, weight
 
 __all__ = ["hand_over", "open_handed", "run_ending", "start_interpreter"]
 
@@ -23,8 +23,8 @@ _LARGE = 1 << 16
 """Bytes from which on it costs less to let Python copy each item into the other interpreter than to pickle
 them: 1 MB in and out takes 0.25 ms, and pickled 1.3 (our measurement, Python 3.14.5)."""
 
-_FEW = 8
-_SIMPLE = frozenset({bytes, str, int, float, bool, type(None)})
+_TEXTS = frozenset({bytes, str})
+_SIMPLE = _TEXTS | {int, float, bool, type(None)}
 """A few of them cost less so, too: 3 µs of 80 for one."""
 
 Handed = bytes | tuple[bytes | str | int | float | None, ...]
@@ -62,16 +62,17 @@ def run_ending(blob: bytes, payload: Handed, start: int) -> Handed:
 
 def _answer(blob: bytes, outcome: tuple[list[Any], Parts | None], start: int) -> Handed:
     results, failure = outcome
-    if failure is None and not _speech.said and _goes_as_it_is(results):
+    if failure is None and not _speech.said and _size_as_it_is(results) is not None:
         return tuple(results)
     return b"".join(to_send(blob, outcome, start))
 
 
 def hand_over(items: Sequence[Any], by_value: Iterable[ModuleType], start: int) -> Handed:
     """`enclose` for an interpreter."""
-    if not _goes_as_it_is(items):
+    size = _size_as_it_is(items)
+    if size is None:
         return enclose(items, by_value, start)
-    went(light_weight(items))
+    went(size)
     return tuple(items)
 
 
@@ -83,7 +84,10 @@ def open_handed(answer: Handed) -> list[Any]:
     return list(answer)
 
 
-def _goes_as_it_is(values: Sequence[Any]) -> bool:
-    if len(values) <= _FEW:
-        return _SIMPLE.issuperset(map(type, values))
-    return (weight(values) or 0) >= _LARGE and {bytes, str}.issuperset(map(type, values))
+def _size_as_it_is(values: Sequence[Any]) -> int | None:
+    """Bytes, about, of what goes as it is; None where it is pickled."""
+    size = weight(values)
+    few = len(values) <= FEW
+    if size is None or not (few or size >= _LARGE):
+        return None
+    return size if (_SIMPLE if few else _TEXTS).issuperset(map(type, values)) else None

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["light_weight", "weight"]
+__all__ = ["FEW", "light_weight", "weight"]
 
 _SMALL = frozenset({bool, float, int, type(None)})
 _SMALL_BYTES = 5
 """Bytes that pickle makes of one of them, about."""
 _ARRAY_BYTES = 150
 """Bytes that pickle makes of an empty array, about."""
-_FEW = 8
+FEW = 8
 _LONG = 1000
 
 
@@ -24,7 +24,7 @@ def weight(values: Sequence[Any]) -> int | None:
     """
     if type(values) is range:
         return _SMALL_BYTES * len(values)
-    if len(values) > _FEW and not _heavy(values[0]):
+    if len(values) > FEW and not _heavy(values[0]):
         return None
     total = 0
     for value in values:
@@ -46,7 +46,7 @@ def _weight(kind: type, value: Any) -> int | None:
     if kind is bytes or kind is str:
         return len(value)
     if kind is list or kind is tuple:
-        return weight(value) if len(value) <= _FEW or _heavy(value[0]) else None
+        return weight(value) if len(value) <= FEW or _heavy(value[0]) else None
     if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and not value.dtype.hasobject:
         return int(value.nbytes) + _ARRAY_BYTES
     return None

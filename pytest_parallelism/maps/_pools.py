@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from ..errors import UsageError
+from ..resources import default_start_method
 from ..strategy import HasStream, StrategyOptions
 
 __all__ = ["processes_pool", "refuse_while_main_is_imported", "threads_pool"]
@@ -64,17 +65,12 @@ _REFUSAL = f"this was called by a script that a new process imports again: {_GUA
 _refused = False
 
 
-def _start_method() -> str:
-    # get_start_method() without allow_none would fix the default for the user's whole process.
-    return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
-
-
 def _imports_main() -> bool:
     """Whether worker processes will import our main module again: pools hide it in the main thread only."""
     main = sys.modules["__main__"]
     found = getattr(main, "__spec__", None) or getattr(main, "__file__", None)
     in_main_thread = threading.current_thread() is threading.main_thread()
-    return bool(found) and not in_main_thread and _start_method() != "fork"
+    return bool(found) and not in_main_thread and default_start_method() != "fork"
 
 
 def refuse_while_main_is_imported() -> None:
@@ -85,7 +81,9 @@ def refuse_while_main_is_imported() -> None:
     script has started may call later, so a process of the second kind may not start more of its kind.
     """
     global _refused
-    importing = getattr(multiprocessing.current_process(), "_inheriting", False) and _start_method() != "fork"
+    importing = (
+        getattr(multiprocessing.current_process(), "_inheriting", False) and default_start_method() != "fork"
+    )
     if importing or (sys.modules["__main__"].__name__ == "__mp_main__" and _imports_main()):
         _refused = True
         raise UsageError(_REFUSAL)

@@ -7,7 +7,7 @@ they are used, so that a pytest run that measures nothing loads none of them.
 
 from __future__ import annotations
 
-from .conditions import disturbing, environment, tracing
+from .conditions import default_start_method, disturbing, environment, tracing
 from .cores import Cores, usable_cores
 from .footprint import descendants, helpers, memory, reset_peak, thread_count
 from .gil import GilProbe, gil_enabled
@@ -22,6 +22,7 @@ __all__ = [
     "Meter",
     "Reference",
     "Snapshot",
+    "default_start_method",
     "descendants",
     "disturbing",
     "environment",

@@ -12,9 +12,17 @@ from pathlib import Path
 from .cores import Cores
 from .gil import gil_enabled
 
-__all__ = ["disturbing", "environment", "tracing"]
+__all__ = ["default_start_method", "disturbing", "environment", "tracing"]
 
 Scalar = str | int | float | bool | None
+
+
+def default_start_method() -> str:
+    """The one that processes are started by where none is asked for."""
+    from multiprocessing import get_all_start_methods, get_start_method
+
+    # Without allow_none it would fix the default for the user's whole process.
+    return get_start_method(allow_none=True) or get_all_start_methods()[0]
 
 
 def environment(cores: Cores) -> Mapping[str, Scalar]:

@@ -19,9 +19,9 @@ from typing import Any, cast
 from ..envelope import Telling, heard, start_worker, worker_settings
 from ..envelope._performing import start_pool_worker
 from ..errors import PoolError
+from ..resources import default_start_method
 from ..strategy import StrategyOptions
 from ..workers import bounded, end, hidden_main, lost, quiet_fork
-from ._methods import default_method
 from ._watch import Watch, ended, let_go, sender_ended, taken_over, tied
 
 __all__ = ["Lasting", "LastingLoky", "LastingMultiprocessing", "LastingThreading"]
@@ -198,7 +198,7 @@ class LastingMultiprocessing(Lasting):
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
         """Called by joblib before each call; makes the pool in the first."""
         if self._pool is None:
-            args = (self.options.native_threads, tied(default_method()), worker_settings())
+            args = (self.options.native_threads, tied(default_start_method()), worker_settings())
             base: Any = super()
             with hidden_main(), quiet_fork():
                 base.configure(

@@ -15,12 +15,12 @@ from ..envelope import Failure, RunningTasks, adapted, attempt, preparing, rende
 from ..envelope._performing import Answer, perform
 from ..envelope._shipping import Shipping, open_answer
 from ..errors import PoolError
+from ..resources import default_start_method
 from ..strategy import StrategyOptions
 from ..workers import lost
 from ._chunks import Deadline, chunked
 from ._executors import ExecutorPool, Send
 from ._joblib import Lasting, LastingLoky, LastingMultiprocessing, LastingThreading
-from ._methods import default_method
 
 __all__ = ["LokyPool", "MultiprocessingPool", "ThreadingPool"]
 
@@ -217,7 +217,7 @@ class MultiprocessingPool(ThreadingPool):
 
     def info(self) -> Mapping[str, str]:
         """See `HasInfo`."""
-        return {"start_method": default_method()}
+        return {"start_method": default_start_method()}
 
     def open_answer(self, answer: Answer) -> list[Any]:
         """See `ThreadingPool`."""

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from ..strategy import Isolation, Pool, Strategy, StrategyOptions
 
-__all__ = ["METHODS", "by_method", "default_method", "start_methods"]
+__all__ = ["METHODS", "by_method", "start_methods"]
 
 METHODS = ("fork", "forkserver", "spawn")
 _MOST_ON_WINDOWS = 61
@@ -18,18 +18,10 @@ MakeOpen = Callable[[int, str, StrategyOptions], AbstractContextManager[Pool]]
 
 
 def start_methods() -> list[str]:
-    """This platform's, the default first; Python 3.14 tells of those that libraries have added, too."""
+    """This platform's; Python 3.14 tells of those that libraries have added, too."""
     from multiprocessing import get_all_start_methods
 
     return [method for method in get_all_start_methods() if method in METHODS]
-
-
-def default_method() -> str:
-    """The one that processes are started by where none is asked for."""
-    from multiprocessing import get_start_method
-
-    # Without allow_none it would fix the default for the user's whole process.
-    return get_start_method(allow_none=True) or start_methods()[0]
 
 
 def by_method(family: str, method: str, make: MakeOpen) -> Strategy:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..strategy import Isolation, Pool, Strategy, StrategyOptions
-from ._methods import METHODS, by_method, default_method, start_methods
+from ._methods import METHODS, by_method, start_methods
 
 __all__ = ["STRATEGIES", "posix_only", "start_method"]
 
@@ -24,7 +24,9 @@ def posix_only(name: str) -> str | None:
 
 def start_method(extra: Mapping[str, Any], name: str) -> str:
     """The start method that an option names, else Python's default. Raises `UsageError`."""
-    method = extra.get("start_method") or default_method()
+    from ..resources import default_start_method
+
+    method = extra.get("start_method") or default_start_method()
     if method not in (known := start_methods()):
         raise UsageError(f"{name}: start_method must be one of {', '.join(known)}, not {method!r}")
     return str(method)

@@ -31,9 +31,8 @@ from pytest_parallelism.envelope import (
     worker_settings,
 )
 from pytest_parallelism.errors import NotTransferable
+from pytest_parallelism.strategies._methods import start_methods
 from pytest_parallelism.workers import quiet_fork
-
-from .conftest import METHODS
 
 HERE = sys.modules[__name__]
 say = print
@@ -61,7 +60,7 @@ def opened(method: str) -> ProcessPoolExecutor:
     return pool
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=start_methods())
 def pool(request: pytest.FixtureRequest) -> Iterator[ProcessPoolExecutor]:
     with opened(request.param) as made:
         yield made
@@ -113,7 +112,7 @@ def test_levels_of_the_parent_hold_in_workers(caplog: pytest.LogCaptureFixture) 
     quiet = logging.getLogger("speaker.quiet")
     quiet.disabled = True
     try:
-        for method in METHODS:
+        for method in start_methods():
             caplog.clear()
             with opened(method) as pool:
                 unpack(pool.submit(run, pack(logs, (HERE,)), enclose([1])).result(60))
@@ -176,7 +175,7 @@ def test_the_parents_filters_judge_what_arrives(answer: Answer) -> None:
             unpack(found)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", start_methods())
 def test_a_worker_that_loads_logging_late_has_the_levels_of_the_parent(
     method: str, caplog: pytest.LogCaptureFixture
 ) -> None:

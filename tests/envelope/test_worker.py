@@ -15,8 +15,7 @@ import pytest
 
 from pytest_parallelism import envelope
 from pytest_parallelism.errors import WorkersMissing
-
-from .conftest import METHODS
+from pytest_parallelism.strategies._methods import start_methods
 
 HEAVY = ("asyncio", "cloudpickle", "inspect", "joblib", "logging", "numpy", "opcode", "psutil", "pytest")
 
@@ -43,7 +42,7 @@ def test_all_that_the_envelope_offers_is_there() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread waits, which needs the GIL")
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", start_methods())
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_worker_ends_with_its_parent_even_while_a_task_keeps_the_gil(method: str, tied: bool) -> None:
     if tied and method == "forkserver":

@@ -187,28 +187,26 @@ def test_leaving_by_an_exception_kills_busy_workers(name: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 @pytest.mark.parametrize("name", PROCESSES)
 def test_workers_die_with_their_parent(name: str) -> None:
-    assert_gone_with_the_parent(
-        f"opening = load()[{name!r}].open(2, StrategyOptions()); pool = opening.__enter__();"
-        "print(*pool.pids(), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
-    )
+    assert_gone_with_the_parent(name, "os.kill(os.getpid(), signal.SIGKILL)")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_workers_of_the_default_method_die_with_their_parent_while_they_compute(method: str) -> None:
     assert_gone_with_the_parent(
-        f"import multiprocessing, threading; multiprocessing.set_start_method({method!r});"
-        "opening = load()['joblib-multiprocessing'].open(2, StrategyOptions()); pool = opening.__enter__();"
-        "print(*pool.pids(), flush=True);"
+        "joblib-multiprocessing",
         "threading.Timer(1, os.kill, (os.getpid(), signal.SIGKILL)).start();"
-        "pool.map(lambda _: sum(range(10**15)), range(2))"
+        "pool.map(lambda _: sum(range(10**15)), range(2))",
+        first=f"multiprocessing.set_start_method({method!r});",
     )
 
 
-def assert_gone_with_the_parent(body: str) -> None:
+def assert_gone_with_the_parent(name: str, body: str, first: str = "") -> None:
     code = (
-        "import os, signal; from pytest_parallelism.registry import load;"
-        f"from pytest_parallelism.strategy import StrategyOptions; {body}"
+        "import multiprocessing, os, signal, threading; from pytest_parallelism.registry import load;"
+        f"from pytest_parallelism.strategy import StrategyOptions; {first}"
+        f"opening = load()[{name!r}].open(2, StrategyOptions()); pool = opening.__enter__();"
+        f"print(*pool.pids(), flush=True); {body}"
     )
     root = Path(pytest_parallelism.__file__).parents[1]
     done = subprocess.run(
