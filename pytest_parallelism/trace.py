@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .envelope import Recording, ThreadDelays, close_books, delay_of_thread, live_threads, taken
+from .envelope import Recording, ThreadDelays, close_books, delay_of_thread, live_threads, owned_folder, taken
 from .measurement import Span, Task, Trace
 
 __all__ = ["NOTES", "NOTE_SECONDS", "Recorder"]
@@ -23,11 +22,7 @@ NOTE_SECONDS = 16e-6
 NOTES = 0.01
 """… and the share of a round that all of its notes may take."""
 
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108  # mkdtemp makes a folder of its own there
-_PREFIX = "pytest-parallelism-"
-_DAY = 86_400.0
-_START = 19
-"""Of the fields of ``stat`` behind the name, see proc(5)."""
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108  # a folder of its own is made there
 _NANO = 1e-9
 
 
@@ -62,11 +57,7 @@ class Recorder:
     _workers: ThreadDelays = field(default_factory=lambda: ThreadDelays(()))
 
     def __post_init__(self) -> None:
-        where = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
-        if where is not None:
-            _sweep(where)
-        owner = "-".join(map(str, (os.getpid(), *_identity(os.getpid()))))
-        self.folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{owner}-", dir=where)
+        self.folder = owned_folder(_SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None)
 
     def noting(self, fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """The function, whose calls are noted; the same object as long as it is the same function."""
@@ -159,28 +150,6 @@ def _overlap(maps: Sequence[Span]) -> bool:
     """Whether two maps ran at once: then none of them can be told from the others."""
     ordered = sorted(maps, key=lambda span: span.start)
     return any(later.start < earlier.end for earlier, later in pairwise(ordered))
-
-
-def _sweep(where: str) -> None:
-    """Removes what processes have left behind that were killed; those of other containers a day later."""
-    own, _ = _identity(os.getpid())
-    for folder in Path(where).glob(f"{_PREFIX}*-*"):
-        with contextlib.suppress(OSError, ValueError):
-            owner, namespace, started = map(int, folder.name.removeprefix(_PREFIX).split("-")[:-1])
-            here, old = own and namespace == own, time.time() - folder.stat().st_mtime > _DAY
-            if (here or old) and _identity(owner) != (namespace, started):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _identity(pid: int) -> tuple[int, int]:
-    """Who that is beside its number, which others get later: the namespace of ids, and the start in ticks.
-
-    Zeros where this process cannot tell, as of one that has ended.
-    """
-    with contextlib.suppress(OSError):
-        started = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[_START]
-        return Path(f"/proc/{pid}/ns/pid").stat().st_ino, int(started)
-    return 0, 0
 
 
 def _task(worker: tuple[int, int], entry: tuple[int, ...]) -> Task:

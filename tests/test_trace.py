@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -53,31 +52,6 @@ def recorder() -> Iterator[Recorder]:
     yield made
     made.close()
     assert not Path(made.folder).exists()
-
-
-KILLED = """
-import os, signal
-from pytest_parallelism.trace import Recorder
-print(Recorder().folder, flush=True)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-@pytest.mark.skipif(not linux, reason="there is no shared memory with folders")
-def test_what_a_killed_run_leaves_goes_with_the_next(recorder: Recorder) -> None:
-    run = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, check=False)
-    left = Path(run.stdout.strip())
-    assert left.is_dir()
-    pid, namespace, rest = left.name.removeprefix("pytest-parallelism-").split("-", 2)
-    others = left.with_name(f"pytest-parallelism-{pid}-1{namespace}-{rest}")  # of another container
-    others.mkdir()
-    Recorder().close()
-    assert not left.exists()
-    assert others.exists()
-    assert Path(recorder.folder).exists()
-    os.utime(others, (0, 0))
-    Recorder().close()
-    assert not others.exists()
 
 
 def opened(name: str, workers: int = 2) -> AbstractContextManager[Pool]:

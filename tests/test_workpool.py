@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -141,9 +142,10 @@ class TestPoolView:
             native = "its client"
 
         made = view(OfAnEngine())
-        made.recorder = Recorder()
-        assert (made.used, made.native, made.used) == (False, "its client", True)
-        assert made.recorder.unseen
+        with contextlib.closing(Recorder()) as recorder:
+            made.recorder = recorder
+            assert (made.used, made.native, made.used) == (False, "its client", True)
+            assert recorder.unseen
 
     @pytest.mark.parametrize("how", [{}, {"counts": Counts.ONE, "isolation": Isolation.NONE}])
     def test_without_an_engine_a_workload_has_none_and_brings_its_own(self, how: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from ..strategy import Counts, HasExecutor, HasPids, Isolation, Pool, Strategy, 
 from ._tasks import (
     APART,
     FUNCTIONS,
+    MEETINGS,
     OUTSIDE,
     OwnError,
     as_task,
@@ -132,7 +133,7 @@ class Promises:
             count = 1 if strategy.inside or strategy.counts is Counts.OWN else count
             together = meet_awaiting if strategy.native_async else meet
             task = functools.partial(together, str(tmp_path), count, self.patience)
-            seen = pool.map(task, range(4 * count), chunk_size=1)
+            seen = pool.map(task, range((MEETINGS + 1) * count), chunk_size=1)
         assert all(met for _, _, met in seen), f"not {count} workers ran at once"
         if strategy.native_async or strategy.counts is Counts.OWN:
             assert os.getpid() not in {pid for pid, _, _ in seen}, "tasks ran in the parent"
@@ -149,7 +150,8 @@ class Promises:
             own = strategy.counts is Counts.OWN  # it need not use all that it has
             together = meet_awaiting if strategy.native_async else meet
             task = functools.partial(together, str(tmp_path), 1 if own else pool.workers, self.patience)
-            seen = {pid for pid, _, _ in pool.map(task, range(4 * pool.workers), chunk_size=1)}
+            tickets = range((MEETINGS + 1) * pool.workers)
+            seen = {pid for pid, _, _ in pool.map(task, tickets, chunk_size=1)}
             assert set(pool.pids()) >= seen if own else set(pool.pids()) == seen
 
     def test_an_executor_runs_any_function(self, strategy: Strategy, options: StrategyOptions) -> None:

@@ -18,6 +18,7 @@ from ..strategy import Counts, Isolation, Strategy
 __all__ = [
     "APART",
     "FUNCTIONS",
+    "MEETINGS",
     "OUTSIDE",
     "Multiplier",
     "OwnError",
@@ -39,6 +40,9 @@ APART = (*OUTSIDE, Isolation.INTERPRETER)
 """Where nothing is shared: all that tasks get and give is sent."""
 
 
+MEETINGS = 3
+"""Groups of tickets that meet. One group more may all lie with one worker, where each is given the next task
+before it has ended the last."""
 _ENDED = "ended-"
 
 
@@ -117,7 +121,7 @@ def meet(folder: str, workers: int, patience: float, ticket: int) -> tuple[int, 
     It then stays a moment, in which a worker too many takes the next ticket and is seen.
     """
     Path(folder, str(ticket)).touch()
-    needed = (ticket // workers + 1) * workers
+    needed = _needed(ticket, workers)
     end = time.monotonic() + patience
     while (came := len(os.listdir(folder))) < needed and time.monotonic() < end:  # noqa: PTH208  # polled: no object an entry
         time.sleep(0.001)
@@ -128,7 +132,7 @@ def meet(folder: str, workers: int, patience: float, ticket: int) -> tuple[int, 
 async def meet_awaiting(folder: str, workers: int, patience: float, ticket: int) -> tuple[int, int, bool]:
     """`meet` for event loops, where one too many is told by how many have begun and not ended."""
     Path(folder, str(ticket)).touch()
-    needed = (ticket // workers + 1) * workers
+    needed = _needed(ticket, workers)
     end = time.monotonic() + patience
     while (came := len(_begun_and_ended(folder)[0])) < needed and time.monotonic() < end:
         await asyncio.sleep(0.001)
@@ -136,6 +140,10 @@ async def meet_awaiting(folder: str, workers: int, patience: float, ticket: int)
     begun, ended = _begun_and_ended(folder)
     Path(folder, f"{_ENDED}{ticket}").touch()
     return os.getpid(), threading.get_ident(), came >= needed and len(begun) - len(ended) <= workers
+
+
+def _needed(ticket: int, workers: int) -> int:
+    return min(ticket // workers + 1, MEETINGS) * workers
 
 
 def _begun_and_ended(folder: str) -> tuple[list[str], list[str]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ._drag import drag
     from ._ending import RunningTasks, raise_in, take_back
     from ._errors import Caught, Failure, RemoteTraceback, catch, release, task_error, unstopped
+    from ._folders import owned_folder
     from ._frames import CHUNK, FUNCTION, READY, Frame, Inbox, Outbox, Rooms, line
     from ._interpreter import hand_over, open_handed, run_ending, start_interpreter
     from ._meeting import Seen, rendezvous
@@ -85,6 +86,7 @@ __all__ = [
     "named",
     "note",
     "open_handed",
+    "owned_folder",
     "pack",
     "preparation",
     "preparing",
@@ -154,6 +156,7 @@ _HOMES = {
     "named": "_wrappers",
     "note": "_trying",
     "open_handed": "_interpreter",
+    "owned_folder": "_folders",
     "pack": "_tasks",
     "preparation": "_remote",
     "preparing": "_worker",

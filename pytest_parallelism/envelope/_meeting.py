@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -47,7 +45,11 @@ def rendezvous(
     with contextlib.ExitStack() as stack:
         meet: Callable[[int], Seen]
         if processes if by_files is None else by_files:
-            folder = tempfile.mkdtemp(prefix="pytest-parallelism-")
+            import shutil  # only here: workers load this module, too
+
+            from ._folders import owned_folder
+
+            folder = owned_folder()
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             meet = functools.partial(_meet_in_folder, folder, workers, timeout, initializer)
         else:

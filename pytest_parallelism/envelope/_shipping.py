@@ -12,12 +12,12 @@ import itertools
 import mmap
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from types import ModuleType
 from typing import Any
 
+from ._folders import owned_folder
 from ._packing import Packer
 from ._parts import Bare, Parts
 from ._performing import CANCELLED, SLOTS, Answer, mapped
@@ -64,7 +64,7 @@ class Shipping:
     @cached_property
     def folder(self) -> str:
         """Made with the first shipment."""
-        folder = tempfile.mkdtemp(prefix="pytest-parallelism-")
+        folder = owned_folder()
         _write(f"{folder}{os.sep}{CANCELLED}", bytes(SLOTS))
         return folder
 

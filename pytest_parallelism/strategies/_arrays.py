@@ -12,12 +12,11 @@ import os
 import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..envelope import Parts
+from ..envelope import Parts, owned_folder
 from ..envelope._arrays import Place, Reduced, enclose_without, open_memory, remove_memory
 from ..errors import PoolError
 from ..strategy import Chunk, StrategyOptions
@@ -169,7 +168,7 @@ class MappedFilePool(ArrayPool):
 
     def start(self) -> None:
         """See `CrewPool`."""
-        self._folder = tempfile.mkdtemp(prefix="pytest-parallelism-")
+        self._folder = owned_folder()
         super().start()
 
     def region(self) -> Region:

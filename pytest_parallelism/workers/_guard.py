@@ -25,6 +25,9 @@ _END_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _BETWEEN_SECONDS = 0.001
 _TRIES = 200
+_PLACES = slice(42, 49)
+"""``start_data`` to ``env_end`` of the fields of ``stat`` behind the name, see proc(5). Linux notes where the
+data is after where the environment is (load_elf_binary in fs/binfmt_elf.c)."""
 _KERNEL = (b"0", b"2")
 """The parents of the kernel's own threads, which have neither a command line nor an environment."""
 
@@ -62,13 +65,18 @@ def _listed() -> Iterator[tuple[int, int, bytes]]:
 
 
 def _environment(pid: str, *, patient: bool) -> bytes:
-    """It is empty for a moment while a process becomes another program (execve(2))."""
+    """It is empty for a moment while a process becomes another program (execve(2)).
+
+    One without any has its data by then, and an empty place for an environment. A single reading tells both:
+    at the next it may be becoming yet another.
+    """
     for _ in range(_TRIES if patient else 1):
         variables = _read(f"/proc/{pid}/environ")
         if variables:
             return variables
-        if _read(f"/proc/{pid}/cmdline"):  # it has become one: what is empty now has none
-            return _read(f"/proc/{pid}/environ")
+        data, *_, start, end = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[_PLACES]
+        if data != b"0" and start == end:
+            return b""
         time.sleep(_BETWEEN_SECONDS)
     return b""
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import wait
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 import pytest_parallelism
+from pytest_parallelism.envelope import owned_folder
 from pytest_parallelism.errors import PoolError, TaskTimeout, UsageError, WorkerLost
 from pytest_parallelism.registry import load
 from pytest_parallelism.strategies._chunks import auto_chunk
@@ -185,9 +187,13 @@ def test_leaving_by_an_exception_kills_busy_workers(name: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
-@pytest.mark.parametrize("name", PROCESSES)
-def test_workers_die_with_their_parent(name: str) -> None:
-    assert_gone_with_the_parent(name, "os.kill(os.getpid(), signal.SIGKILL)")
+@pytest.mark.parametrize("name", [*PROCESSES, "processes-memmap"])
+def test_workers_die_with_their_parent_and_its_folders_go_with_the_next(name: str) -> None:
+    killing = "pool.map(lambda _: os.kill(parent, signal.SIGKILL), [bytes(99), numpy.zeros(1 << 18)])"
+    with tempfile.TemporaryDirectory(prefix="pp-", ignore_cleanup_errors=True) as folder:  # short: for sockets
+        assert_gone_with_the_parent(name, killing, first="import numpy; parent = os.getpid();", folder=folder)
+        own = Path(owned_folder(folder))
+        assert list(Path(folder).glob("pytest-parallelism-*")) == [own]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
@@ -201,7 +207,7 @@ def test_workers_of_the_default_method_die_with_their_parent_while_they_compute(
     )
 
 
-def assert_gone_with_the_parent(name: str, body: str, first: str = "") -> None:
+def assert_gone_with_the_parent(name: str, body: str, first: str = "", folder: str | None = None) -> None:
     code = (
         "import multiprocessing, os, signal, threading; from pytest_parallelism.registry import load;"
         f"from pytest_parallelism.strategy import StrategyOptions; {first}"
@@ -209,8 +215,15 @@ def assert_gone_with_the_parent(name: str, body: str, first: str = "") -> None:
         f"print(*pool.pids(), flush=True); {body}"
     )
     root = Path(pytest_parallelism.__file__).parents[1]
+    environment = {**os.environ, "TMPDIR": folder or tempfile.gettempdir()}
     done = subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root, timeout=60, check=False
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env=environment,
+        timeout=60,
+        check=False,
     )
     left = [int(pid) for pid in done.stdout.split()]
     assert len(left) == 2

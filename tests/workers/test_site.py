@@ -77,6 +77,22 @@ def test_a_process_is_seen_while_it_becomes_another_program(site: Site, tmp_path
     assert looks
 
 
+def test_it_is_seen_though_it_becomes_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look finds it in the midst of the next, five times."""
+    looks = 0
+
+    def read(path: str) -> bytes:
+        nonlocal looks
+        name = Path(path).name
+        looks += name == "environ"
+        if name == "environ":
+            return b"A=1\0" if looks > 5 else b""
+        return b"sh\0" if name == "cmdline" else b"1 (sh) S" + b" 0" * 41 + b" 9" * 5 + b" 4000 4004"
+
+    monkeypatch.setattr(_guard, "_read", read)
+    assert _guard._environment("1", patient=True) == b"A=1\0"
+
+
 def test_other_sites_and_processes_stay(site: Site, tmp_path: Path) -> None:
     other = Site()
     (pid,) = started(other, "a child", tmp_path)
