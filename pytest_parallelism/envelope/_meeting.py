@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -45,9 +46,7 @@ def rendezvous(
     with contextlib.ExitStack() as stack:
         meet: Callable[[int], Seen]
         if processes if by_files is None else by_files:
-            import shutil  # only here: workers load this module, too
-
-            from ._folders import owned_folder
+            from ._folders import owned_folder  # only here: workers load this module, too
 
             folder = owned_folder()
             stack.callback(shutil.rmtree, folder, ignore_errors=True)

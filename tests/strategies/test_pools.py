@@ -190,7 +190,7 @@ def test_leaving_by_an_exception_kills_busy_workers(name: str) -> None:
 @pytest.mark.parametrize("name", [*PROCESSES, "processes-memmap"])
 def test_workers_die_with_their_parent_and_its_folders_go_with_the_next(name: str) -> None:
     killing = "pool.map(lambda _: os.kill(parent, signal.SIGKILL), [bytes(99), numpy.zeros(1 << 18)])"
-    with tempfile.TemporaryDirectory(prefix="pp-", ignore_cleanup_errors=True) as folder:  # short: for sockets
+    with tempfile.TemporaryDirectory(prefix="pp-", ignore_cleanup_errors=True) as folder:  # for sockets
         assert_gone_with_the_parent(name, killing, first="import numpy; parent = os.getpid();", folder=folder)
         own = Path(owned_folder(folder))
         assert list(Path(folder).glob("pytest-parallelism-*")) == [own]
