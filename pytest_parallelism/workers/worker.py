@@ -106,8 +106,12 @@ class Worker(Load):
             self.process: BaseProcess = make.Process(
                 target=serve, args=(theirs, inherited, *how), daemon=False
             )
-            with _starting:
-                self.process.start()
+            try:
+                with _starting:
+                    self.process.start()
+            except BaseException:
+                self.line.close()
+                raise
         self.end_fd, self._owns = end_of(self.process)
 
     @property

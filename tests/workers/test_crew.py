@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_parallelism.envelope import enclosed, pack, start_worker, unpack
+from pytest_parallelism.envelope import enclosed, line, pack, start_worker, unpack
 from pytest_parallelism.errors import WorkerLost
 from pytest_parallelism.workers import Crew, Job, OutOfTime, adopting
 
@@ -131,6 +133,23 @@ def test_a_crew_can_grow(crew: Crew) -> None:
 
     assert set(results(crew, Feed(pid, range(30))).values()) == set(crew.pids())
     assert len(crew.pids()) == 3
+
+
+def test_a_process_that_cannot_start_leaves_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[socket.socket] = []
+
+    def made() -> list[socket.socket]:
+        ends.extend(line())
+        return ends
+
+    def refused(_: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "no more processes")
+
+    monkeypatch.setattr("pytest_parallelism.workers.worker.line", made)
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", refused)
+    with pytest.raises(BlockingIOError):
+        Crew([1, 1], "fork").start(functools.partial(start_worker, 1, False), None, PATIENCE)
+    assert [end.fileno() for end in ends] == [-1, -1]
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "exit code 7"])
