@@ -41,6 +41,15 @@ def test_all_that_the_envelope_offers_is_there() -> None:
         _ = envelope.nothing
 
 
+def test_what_it_offers_outlives_that_its_modules_are_forgotten(in_python: Callable[[str], str]) -> None:
+    code = (
+        "import pickle, sys; from pytest_parallelism import envelope; before = set(sys.modules);"
+        "envelope.serve; [sys.modules.pop(name) for name in sys.modules.keys() - before];"  # as pytester does
+        "print(pickle.loads(pickle.dumps(envelope.serve)) is envelope.serve)"
+    )
+    assert in_python(code).strip() == "True"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread waits, which needs the GIL")
 @pytest.mark.parametrize("method", start_methods())
 @pytest.mark.parametrize("tied", [False, True])
