@@ -24,7 +24,7 @@ from pytest_parallelism.inference import log_interval
 from pytest_parallelism.registry import load
 from pytest_parallelism.strategy import Strategy, StrategyOptions
 
-__all__ = ["scaled", "timed"]
+__all__ = ["DOCUMENT_BYTES", "WARM_MAPS", "beside_bare", "documents", "gains", "scaled", "timed"]
 
 COUNTS = (1, 2, 4)
 SECONDS = 25.0
@@ -46,18 +46,26 @@ Log = tuple[float, float, float]
 
 def scaled(strategy: Strategy, asked: argparse.Namespace) -> dict[str, Any]:
     """With each worker count, and of two over one."""
-    from example_suites.documents.corpus import standard_library
-    from example_suites.documents.workloads import digest
-
-    size = 30_000 if asked.quick else DOCUMENT_BYTES
-    bodies = [file.read_bytes() for file in standard_library().about(size)]
+    digest, bodies = documents(30_000 if asked.quick else DOCUMENT_BYTES)
     points: dict[str, Any] = {}
     for workers in COUNTS:
         with clusters.keeping():
             points[str(workers)] = {"at_once": at_once(strategy, workers)}
             points[str(workers)].update(speedup(strategy.name, workers, digest, bodies, asked))
-    rounds = {workers: beside_bare(strategy, workers, digest, bodies, asked) for workers in (1, 2)}
+    seconds, warm = (0.0, 1) if asked.quick else (GAIN_SECONDS, WARM_MAPS)
+    rounds = {
+        workers: beside_bare(strategy, workers, digest, bodies, seconds=seconds, warm=warm)
+        for workers in (1, 2)
+    }
     return {"points": points, **gains(rounds)}
+
+
+def documents(size: int) -> tuple[Task, list[bytes]]:
+    """A task bound by the CPU, and so many bytes of documents for it."""
+    from example_suites.documents.corpus import standard_library
+    from example_suites.documents.workloads import digest
+
+    return digest, [file.read_bytes() for file in standard_library().about(size)]
 
 
 def at_once(strategy: Strategy, workers: int) -> int:
@@ -83,9 +91,9 @@ def speedup(
 
 
 def beside_bare(
-    strategy: Strategy, workers: int, task: Task, items: Sequence[Any], asked: argparse.Namespace
+    strategy: Strategy, workers: int, task: Task, items: Sequence[Any], *, seconds: float, warm: int
 ) -> Rounds:
-    """Rounds of the engine with so many workers, of one and of two processes."""
+    """Rounds of the engine with so many workers and of one and two processes, after ``warm`` maps of its own."""
     bare = load()["processes"]
     with ExitStack() as stack:
         pools = {
@@ -93,11 +101,11 @@ def beside_bare(
             "2": stack.enter_context(bare.open(2, StrategyOptions())),
             "engine": stack.enter_context(strategy.open(workers, StrategyOptions())),
         }
-        for _ in range(1 if asked.quick else WARM_MAPS):
+        for _ in range(warm):
             pools["engine"].map(task, items[:WARM_DOCUMENTS])
         rounds: Rounds = []
-        limit = time.monotonic() + GAIN_SECONDS
-        while len(rounds) < LEAST_ROUNDS or (not asked.quick and time.monotonic() < limit):
+        limit = time.monotonic() + seconds
+        while len(rounds) < LEAST_ROUNDS or time.monotonic() < limit:
             turn = len(rounds) % len(pools)
             order = [*pools][turn:] + [*pools][:turn]
             rounds.append({name: timed(partial(pools[name].map, task, items), 1) for name in order})

@@ -91,6 +91,23 @@ def test_engines_names_the_engines_when_it_is_asked_for_one_that_does_not_exist(
     assert "no engine is named raid; known: ray, dask" in done.stderr
 
 
+def test_engine_sizes_prints_a_line_for_a_size() -> None:
+    if obstacle := load()["dask"].obstacle(2):
+        pytest.skip(obstacle)
+    asked = ("dask", "--bytes", "30000", "--seconds", "0")
+    done = subprocess.run(
+        [sys.executable, "benchmarks/engine_sizes.py", *asked],
+        cwd=ROOT,
+        timeout=AT_MOST_SECONDS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    share = r"\d+\.\d\d \[\d+\.\d\d, \d+\.\d\d\]"
+    rows = re.findall(rf"^dask +(\d\.\d\d) MB .*(?: +{share}){{3}}$", done.stdout, re.M)
+    assert rows == ["0.03"], done.stdout + done.stderr
+
+
 def test_the_tables_of_the_engines_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     tables = import_module("engine_tables")
