@@ -93,7 +93,7 @@ def speedup(
 def beside_bare(
     strategy: Strategy, workers: int, task: Task, items: Sequence[Any], *, seconds: float, warm: int
 ) -> Rounds:
-    """Rounds of the engine with so many workers and of one and two processes, after ``warm`` maps of its own."""
+    """Rounds of the engine with so many workers, of one and two processes; first ``warm`` maps of its own."""
     bare = load()["processes"]
     with ExitStack() as stack:
         pools = {
